@@ -1,0 +1,1 @@
+"""The control plane: mitmweb over masked copies, behind OIDC login."""

@@ -1,0 +1,1 @@
+"""Where the targets' secrets come from."""

@@ -1,0 +1,1 @@
+"""Pure proofs on bytes."""

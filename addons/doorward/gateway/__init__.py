@@ -1,0 +1,1 @@
+"""The data plane: thin mitmproxy addons, a verb a file."""

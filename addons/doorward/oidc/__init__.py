@@ -1,0 +1,1 @@
+"""OpenID Connect: discovery, key snapshots, verification of tokens, the console's login."""

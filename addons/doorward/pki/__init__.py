@@ -1,0 +1,1 @@
+"""The certificate authority that agents trust: root, constrained intermediate, reissue."""

@@ -1,0 +1,1 @@
+"""Rows and transactions: plain values in, model values out."""
