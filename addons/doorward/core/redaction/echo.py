@@ -1,0 +1,117 @@
+"""Finds a target's secrets in what comes back, whatever the spelling.
+
+Looked for: the bytes themselves; hex in either case; base64 at its three offsets, standard
+and URL-safe; and all of these percent-encoded or JSON-escaped, wholly or in part, JSON within
+JSON included. One pass of an automaton over a lower-cased copy serves the everyday case;
+copies with `%` or `\\` undone are made only where the bytes hold such a thing.
+
+Knows no masks and no rules: it is the last look at headers and bodies that are otherwise
+cleared. Called by the gateway with the current and the last secret of one target, and by
+`writeback` for the sentinel.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ahocorasick_rs import BytesAhoCorasick
+
+from doorward.core.redaction.spelling import Undoer, spelled
+from doorward.errors import Misconfigured
+
+MIN_SECRET = 16
+_LONGEST_SPELLING = 6  # bytes that \uXXXX takes for one
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """Bytes without the secrets. Where `complete` is false some could not be cut out: withhold."""
+
+    data: bytes
+    hits: int
+    complete: bool
+
+
+class EchoGuard:
+    """Looks for some secrets; its repr shows none."""
+
+    __slots__ = ("_automaton", "_forms", "_hex", "_spelled", "_texts", "_undoer", "longest")
+
+    longest: int  # bytes that one secret may take in its longest spelling, for who looks at chunks
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        """Raises Misconfigured for a secret of fewer than 16 bytes: it would be found everywhere."""
+        if any(len(secret) < MIN_SECRET for secret in secrets):
+            raise Misconfigured(
+                f"a secret is shorter than {MIN_SECRET} bytes",
+                cause="secret-too-short",
+                hint="short secrets cannot be told from chance in an answer; let the target issue a longer one",
+            )
+        self._texts = frozenset(text for secret in secrets for text in _encodings(secret))
+        self._hex = frozenset(secret.hex().encode() for secret in secrets)
+        forms: dict[bytes, set[bytes]] = {}
+        for text in self._texts:
+            forms.setdefault(text.lower(), set()).add(text)
+        for text in self._hex:
+            forms.setdefault(text, set())
+        self._forms = tuple(forms.items())
+        self._automaton = BytesAhoCorasick([lower for lower, _ in self._forms]) if forms else None
+        self._undoer = Undoer(self._texts)
+        self._spelled: re.Pattern[bytes] | None = None
+        self.longest = _LONGEST_SPELLING * max(map(len, forms), default=0)
+
+    def __repr__(self) -> str:
+        return f"EchoGuard(<{len(self._hex)} secrets>)"
+
+    def found(self, data: bytes) -> bool:
+        """Whether a secret stands in the bytes, in any spelling."""
+        return self._automaton is not None and (
+            next(self._spans(data), None) is not None
+            or any(next(self._spans(reading), None) is not None for reading in self._undoer.readings(data))
+        )
+
+    def found_in_headers(self, headers: Iterable[tuple[str, str]]) -> bool:
+        """The same for names and values of headers."""
+        return any(self.found(text.encode("utf-8", "surrogateescape")) for header in headers for text in header)
+
+    def clean(self, data: bytes, replacement: bytes) -> Cleaned:
+        """The bytes with every secret replaced that stands there in one layer of spelling."""
+        if not self.found(data):
+            return Cleaned(data, 0, complete=True)
+        data, hits = _cut(data, self._spans(data), replacement)
+        if self._spelled is None:
+            patterns = [spelled(text) for text in sorted(self._texts, key=len, reverse=True)]
+            patterns += [spelled(text, any_case=True) for text in sorted(self._hex)]
+            self._spelled = re.compile(b"|".join(patterns))
+        data, more = self._spelled.subn(lambda _: replacement, data)
+        return Cleaned(data, hits + more, complete=not self.found(data))
+
+    def _spans(self, data: bytes) -> Iterator[tuple[int, int]]:
+        assert self._automaton is not None
+        for index, start, end in self._automaton.find_matches_as_indexes(data.lower(), overlapping=True):
+            lower, exact = self._forms[index]
+            if lower in self._hex or data[start:end] in exact:
+                yield start, end
+
+
+def _cut(data: bytes, spans: Iterable[tuple[int, int]], replacement: bytes) -> tuple[bytes, int]:
+    pieces: list[bytes] = []
+    done = hits = 0
+    for start, end in sorted(spans):
+        if start >= done:
+            pieces += (data[done:start], replacement)
+            hits += 1
+        done = max(done, end)
+    return b"".join((*pieces, data[done:])), hits
+
+
+def _encodings(secret: bytes) -> Iterator[bytes]:
+    yield secret
+    yield secret.replace(b" ", b"+")
+    for offset in range(3):
+        encoded = base64.b64encode(bytes(offset) + secret)
+        # The characters that no neighbouring byte has a part in.
+        inner = encoded[(offset * 8 + 5) // 6 : (offset + len(secret)) * 8 // 6]
+        yield inner
+        yield inner.translate(bytes.maketrans(b"+/", b"-_"))

@@ -1,0 +1,97 @@
+"""What stands in the place of a masked value.
+
+Values in, replacement JSON out; where a mask applies is not known here. A replacement is a
+fixed point, so that what was masked once may be masked again: the sentinel stays the
+sentinel, `****` plus four characters stays as it is, and an `hmac` value carries a check
+under a key derived from the deployment's, by which only its own outputs are recognised. A
+value of the target that merely looks like one is masked like any other.
+
+Called by `walk` for each hit, by `names` for headers and query parameters, and by whoever
+puts the deployment's keys together (`sentinel_for`).
+"""
+
+import enum
+import hmac
+from dataclasses import dataclass, field
+
+import msgspec
+
+KEEP_FROM = 8  # characters a string must have before four of them are kept
+_KEPT = 4
+_STARS = "****"
+_HMAC_PREFIX = "hmac:"
+_TAG_HEX = 20  # 80 bits name the value ...
+_CHECK_HEX = 12  # ... and 48 bits say that this deployment wrote it
+
+_string = msgspec.json.Decoder(str).decode
+
+
+class Replacement(enum.StrEnum):
+    """How a masked value is replaced, the strictest first."""
+
+    REMOVE = "remove"
+    SENTINEL = "sentinel"
+    JSON_NULL = "json-null"
+    HMAC = "hmac"
+    KEEP_LAST_4 = "keep-last-4"
+
+
+STRICTNESS = {replacement: rank for rank, replacement in enumerate(Replacement)}
+
+
+def sentinel_for(key: bytes) -> str:
+    """The deployment's sentinel: a string that no target writes by chance."""
+    return "doorward-masked-" + hmac.digest(key, b"sentinel", "sha256").hex()[:10]
+
+
+@dataclass(frozen=True, slots=True)
+class Replacer:
+    """Builds replacements for one deployment."""
+
+    sentinel: str
+    key: bytes = field(repr=False)
+    sentinel_json: msgspec.Raw = field(init=False, repr=False, compare=False)
+    _check_key: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sentinel_json", msgspec.Raw(msgspec.json.encode(self.sentinel)))
+        object.__setattr__(self, "_check_key", hmac.digest(self.key, b"check of an hmac mask", "sha256"))
+
+    def replace(self, how: Replacement, raw: bytes) -> tuple[Replacement, msgspec.Raw]:
+        """What was done to a value that cannot be left out, and the JSON that takes its place.
+
+        `raw` is the value's own JSON. Whatever a replacement cannot express (an object, a
+        string too short to keep a part of, the removal of a whole document) is a sentinel.
+        """
+        match how:
+            case Replacement.JSON_NULL:
+                return how, _NULL
+            case Replacement.HMAC if raw[0] not in b"{[":
+                return self._hmac(raw)
+            case Replacement.KEEP_LAST_4 if raw[0] == _QUOTE:
+                text = _string(raw)
+                if len(text) >= KEEP_FROM and text != self.sentinel:
+                    return how, msgspec.Raw(msgspec.json.encode(_STARS + text[-_KEPT:]))
+        return Replacement.SENTINEL, self.sentinel_json
+
+    def _hmac(self, raw: bytes) -> tuple[Replacement, msgspec.Raw]:
+        text = _string(raw) if raw[0] == _QUOTE else raw.decode()
+        if text == self.sentinel:
+            return Replacement.SENTINEL, self.sentinel_json
+        if not self._is_own(text):
+            tag = hmac.digest(self.key, text.encode(), "sha256").hex()[:_TAG_HEX]
+            text = _HMAC_PREFIX + tag + self._check(tag)
+        return Replacement.HMAC, msgspec.Raw(msgspec.json.encode(text))
+
+    def _is_own(self, text: str) -> bool:
+        if not (len(text) == len(_HMAC_PREFIX) + _TAG_HEX + _CHECK_HEX and text.startswith(_HMAC_PREFIX)):
+            return False
+        tag, check = text[len(_HMAC_PREFIX) : -_CHECK_HEX], text[-_CHECK_HEX:]
+        return hmac.compare_digest(self._check(tag).encode(), check.encode())
+
+    def _check(self, tag: str) -> str:
+        return hmac.digest(self._check_key, tag.encode(), "sha256").hex()[:_CHECK_HEX]
+
+
+_QUOTE = ord('"')
+_NULL = msgspec.Raw(b"null")
