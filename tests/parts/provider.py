@@ -1,0 +1,318 @@
+"""OpenID providers on loopback, for every test that needs tokens.
+
+`Provider` is ours: it speaks discovery, keys and the code flow, mints any token, good or
+bad, turns its keys over, is slow, fails, goes away and comes back. `MockProvider` is the
+real `oidc-provider-mock` as a process, with `authorize_by_form` as the person who clicks.
+"""
+
+import base64
+import hashlib
+import json
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+
+import httpx
+
+from tests.parts.tokens import SigningKey, claims_for, private_key, signed_with_public_key, unsigned
+
+
+class Provider:
+    """An OpenID provider under the test's thumb; `with Provider() as provider:`."""
+
+    def __init__(self, algorithm: str = "RS256", *, audience: str = "doorward") -> None:
+        self.audience = audience
+        self.keys: list[SigningKey] = []  # published; the last one signs
+        self.jwks: object = None  # what to publish instead of `keys`
+        self.metadata: dict[str, Any] = {}  # laid over the discovery document; None takes a member out
+        self.status = 200  # of discovery and keys
+        self.delay_s = 0.0  # before each answer
+        self.padding = 0  # bytes of white space before each document
+        self.requests: list[str] = []  # "GET /jwks", ...
+        self.user: dict[str, Any] = {"sub": "alice", "groups": ["staff"]}  # who logs in at /authorize
+        self.id_claims: dict[str, Any] = {}  # laid over the next ID tokens; None takes a claim out
+        self.id_token: str | None = None  # sent in place of a good one
+        self.client_secret: str | None = None  # demanded at /token when set
+        self.authorization: str | None = None  # the Authorization header of the last /token
+        self.sends_iss = True
+        self._codes: dict[str, dict[str, str]] = {}
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self._port = 0
+        self._turns = 0
+        self.rotate(algorithm)
+
+    @property
+    def url(self) -> str:
+        """The issuer."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> Self:
+        self.come_back()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.go_away()
+
+    def go_away(self) -> None:
+        """Stop listening; the address stays ours to come back to."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+            self._server = self._thread = None
+
+    def come_back(self) -> None:
+        """Listen, at the same address as before."""
+        self._server = _Server(("127.0.0.1", self._port), _Handler, self)
+        self._port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def rotate(self, algorithm: str = "RS256", *, keep_old: bool = False, kid: str | None = "") -> SigningKey:
+        """Sign with another key from now on; without `keep_old` tokens of the old one become bad."""
+        number, self._turns = self._turns, self._turns + 1
+        key = SigningKey(f"{algorithm}-{number}" if kid == "" else kid, algorithm, private_key(algorithm, number))
+        self.keys = [*self.keys, key] if keep_old else [key]
+        return key
+
+    def claims(
+        self,
+        sub: str = "agent-7",
+        *,
+        groups: tuple[str, ...] | list[str] = ("agents",),
+        aud: str | list[str] | None = None,
+        lifetime_s: float = 600,
+        age_s: float = 0,
+        **claims: Any,
+    ) -> dict[str, Any]:
+        """The claims of an agent's token; a claim given as None is left out."""
+        audience = self.audience if aud is None else aud
+        return claims_for(self.url, sub=sub, aud=audience, groups=groups, lifetime_s=lifetime_s, age_s=age_s, **claims)
+
+    def token(
+        self,
+        sub: str = "agent-7",
+        *,
+        key: SigningKey | None = None,
+        headers: Mapping[str, Any] | None = None,
+        **claims: Any,
+    ) -> str:
+        """A signed token; arguments of `claims` and any further claim may be given."""
+        return (key or self.keys[-1]).sign(self.claims(sub, **claims), headers)
+
+    def expired_token(self, **claims: Any) -> str:
+        """Was good until a minute ago."""
+        return self.token(age_s=660, lifetime_s=600, **claims)
+
+    def early_token(self, **claims: Any) -> str:
+        """Will be good in ten minutes."""
+        return self.token(age_s=-600, **claims)
+
+    def long_lived_token(self, **claims: Any) -> str:
+        """Lives for a day."""
+        return self.token(lifetime_s=86400, **claims)
+
+    def unsigned_token(self, **claims: Any) -> str:
+        """Says `alg: none`."""
+        return unsigned(self.claims(**claims))
+
+    def confused_token(self, **claims: Any) -> str:
+        """HS256 with the public key for a secret."""
+        return signed_with_public_key(self.keys[-1], self.claims(**claims))
+
+    def forged_token(self, **claims: Any) -> str:
+        """By a stranger's key under the name of ours."""
+        real = self.keys[-1]
+        return SigningKey(real.kid, real.algorithm, private_key(real.algorithm, 99)).sign(self.claims(**claims))
+
+    # what the endpoints answer
+
+    def discovery(self) -> dict[str, Any]:
+        """The document under /.well-known/openid-configuration."""
+        usual = {
+            "issuer": self.url,
+            "jwks_uri": f"{self.url}/jwks",
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+            "authorization_response_iss_parameter_supported": self.sends_iss,
+            **self.metadata,
+        }
+        return {name: value for name, value in usual.items() if value is not None}
+
+    def key_set(self) -> object:
+        """The document under /jwks."""
+        return self.jwks if self.jwks is not None else {"keys": [key.jwk() for key in self.keys]}
+
+    def authorize(self, query: Mapping[str, str]) -> str:
+        """Where the browser of `user`, who says yes to everything, is sent."""
+        code = secrets.token_urlsafe(16)
+        self._codes[code] = dict(query)
+        answer = {"code": code, "state": query["state"]}
+        if self.sends_iss:
+            answer["iss"] = self.url
+        return f"{query['redirect_uri']}?{urlencode(answer)}"
+
+    def redeem(self, form: Mapping[str, str], authorization: str | None) -> tuple[int, dict[str, Any]]:
+        """Status and answer of the token endpoint."""
+        self.authorization = authorization
+        asked = self._codes.pop(form.get("code", ""), None)
+        if asked is None or asked["redirect_uri"] != form.get("redirect_uri"):
+            return 400, {"error": "invalid_grant"}
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != asked["code_challenge"]:
+            return 400, {"error": "invalid_grant", "error_description": "PKCE"}
+        if self.client_secret is not None and self.client_secret != _client_secret(form, authorization):
+            return 401, {"error": "invalid_client"}
+        claims = {**self.user, "nonce": asked.get("nonce"), **self.id_claims}
+        groups = claims.pop("groups", None)
+        aud = claims.pop("aud", asked["client_id"])
+        good = self.token(claims.pop("sub"), groups=groups or (), aud=aud, **claims)
+        token = good if self.id_token is None else self.id_token
+        return 200, {"access_token": secrets.token_urlsafe(16), "token_type": "Bearer", "id_token": token}
+
+
+def _client_secret(form: Mapping[str, str], authorization: str | None) -> str | None:
+    if authorization is not None and authorization.startswith("Basic "):
+        return base64.b64decode(authorization[6:]).decode().partition(":")[2]
+    return form.get("client_secret")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], provider: Provider) -> None:
+        self.provider = provider
+        super().__init__(address, handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        provider, parts = self.server.provider, urlsplit(self.path)
+        provider.requests.append(f"GET {parts.path}")
+        time.sleep(provider.delay_s)
+        match parts.path:
+            case "/.well-known/openid-configuration":
+                self._json(provider.status, provider.discovery())
+            case "/jwks":
+                self._json(provider.status, provider.key_set())
+            case "/authorize":
+                self.send_response(303)
+                self.send_header("Location", provider.authorize(dict(parse_qsl(parts.query))))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            case _:
+                self._json(404, {})
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+        provider = self.server.provider
+        provider.requests.append(f"POST {self.path}")
+        time.sleep(provider.delay_s)
+        self._json(*provider.redeem(dict(parse_qsl(body)), self.headers.get("Authorization")))
+
+    def _json(self, status: int, document: object) -> None:
+        body = b" " * self.server.provider.padding + json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing on the tests' output."""
+
+
+class MockProvider:
+    """The real oidc-provider-mock as a process of its own; `users` maps a subject to its claims."""
+
+    def __init__(self, users: Mapping[str, Mapping[str, Any]], *, token_max_age_s: int = 1800) -> None:
+        self._users = users
+        self._token_max_age_s = token_max_age_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        for _ in range(3):  # another program may take the free port before we do
+            port = _free_port()
+            self.url = f"http://127.0.0.1:{port}"
+            command = [sys.executable, "-m", "oidc_provider_mock", "-H", "127.0.0.1", "-p", str(port)]
+            command += ["-e", str(self._token_max_age_s)]
+            for sub, claims in self._users.items():
+                command += ["--user-claims", json.dumps({"sub": sub, **claims})]
+            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if _answers(self.url, self._process):
+                return self
+            self.__exit__()
+        raise RuntimeError("oidc-provider-mock does not start")
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+
+def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + 20
+    with httpx.Client(trust_env=False) as client:
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                return client.get(f"{url}/.well-known/openid-configuration").status_code == 200
+            except httpx.TransportError:
+                time.sleep(0.05)
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def choose_user(authorization_url: str, sub: str) -> str:
+    """Do at oidc-provider-mock's login page what a person does; the URL that the browser is sent to."""
+    with httpx.Client(trust_env=False) as client:
+        answer = client.post(authorization_url, data={"sub": sub})
+    if answer.status_code != 302:
+        raise RuntimeError(f"the login page answered {answer.status_code}")
+    return answer.headers["Location"]
+
+
+def authorize_by_form(issuer_url: str, *, client_id: str, sub: str, scope: str = "openid") -> str:
+    """An ID token of oidc-provider-mock by a scripted code flow with PKCE; its audience is `client_id`."""
+    redirect_uri, verifier, state = "http://127.0.0.1/agent", secrets.token_urlsafe(48), secrets.token_urlsafe(16)
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    query = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "scope": scope,
+        "state": state,
+        "nonce": secrets.token_urlsafe(16),
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    location = choose_user(f"{issuer_url}/oauth2/authorize?{urlencode(query)}", sub)
+    params = parse_qs(urlsplit(location).query)
+    if params.get("state") != [state]:
+        raise RuntimeError("the provider answered with another state")
+    form = {
+        "grant_type": "authorization_code",
+        "code": params["code"][0],
+        "redirect_uri": redirect_uri,
+        "client_id": client_id,
+        "code_verifier": verifier,
+    }
+    with httpx.Client(trust_env=False) as client:
+        answer = client.post(f"{issuer_url}/oauth2/token", data=form)
+    return str(answer.raise_for_status().json()["id_token"])
