@@ -34,8 +34,9 @@ _FROM_AGENT = frozenset({
 _FROM_AGENT_PREFIXES = ("proxy-", "x-forwarded-", "doorward-", "impersonate-", "x-remote-")
 # Each of these gives a part of a body, or tells by a 304 whether a guess of the original was right.
 _PARTIAL = frozenset({"range", "if-range", "if-none-match"})
-_FRAMING = frozenset({"host", "content-length", "content-type", "content-encoding"})
-_SINGLE = _FRAMING | {"transfer-encoding"}
+# How the message is read: never nominated by Connection, never masked.
+FRAMING = frozenset({"host", "content-length", "content-type", "content-encoding"})
+_SINGLE = FRAMING | {"transfer-encoding"}
 _CONTROLLED = HOP_BY_HOP | _FROM_AGENT | _PARTIAL | _SINGLE | {"cookie"}
 _FROM_TARGET = frozenset({"alt-svc"})  # would send the agent to another door
 _FROM_TARGET_PREFIXES = ("proxy-", "doorward-")
@@ -60,7 +61,7 @@ def forwarded_headers(
     nominated = _nominated(value for name, value in present if name == "connection")
     _refuse_upgrade(present, nominated)
     _refuse_ambiguous(present, own)
-    if kept := nominated & _FRAMING or {name for name in nominated if name.startswith("content-")}:
+    if kept := nominated & FRAMING or {name for name in nominated if name.startswith("content-")}:
         raise Unclear(f"Connection lists {min(kept)}", cause="connection-header", hint="list hop-by-hop headers only")
     dropped = HOP_BY_HOP | _FROM_AGENT | nominated | {"host"}
     if own:
@@ -112,8 +113,13 @@ def answer_headers(headers: Headers, target: Target, *, masked: bool) -> tuple[t
     )
 
 
+def is_token(name: str) -> bool:
+    """Whether a header may have this name."""
+    return _TOKEN.fullmatch(name) is not None
+
+
 def _checked_name(name: str) -> str:
-    if not _TOKEN.fullmatch(name):
+    if not is_token(name):
         raise Unclear("a header's name is malformed", cause="header-name", hint="names are tokens of RFC 9110")
     return name.lower()
 

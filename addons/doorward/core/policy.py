@@ -1,0 +1,233 @@
+"""Policy + Principal + Action -> Decision, naming every rule that took part.
+
+The meaning does not depend on the order of rules, files or bindings. A matching deny denies; else
+nothing is allowed that no role bound to the principal allows; else every matching hold must be
+satisfied; else it is allowed. Holds and denies narrow, they never allow. What is unclear counts
+against the agent: it does not match in a role, and does in a deny, a hold or a mask. Texts are read
+by `core.policy_file`; nothing here waits, asks or records. Called by `gateway.authorize`, `policy
+explain` and the tests of a policy.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from doorward.core.body_conditions import BodyCondition, JsonBody
+from doorward.core.matching import PathPattern, method_for_rules, readings_of, segments_of
+from doorward.core.redaction.rules import Replacement
+from doorward.model import Action, Approvers, Ask, Decision, Principal, Risk, Target, Verdict
+
+DEFAULT_DENY = "default deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Principals:
+    """Who is meant: any listed subject, or any member of a listed group, both qualified."""
+
+    groups: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+
+    def include(self, principal: Principal) -> bool:
+        """Whether the principal is meant."""
+        return principal.name in self.subjects or not set(self.groups).isdisjoint(principal.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRule:
+    """One line of a role; a field that is None means any."""
+
+    methods: tuple[str, ...] | None = None
+    paths: tuple[PathPattern, ...] | None = None
+    query: tuple[str, ...] | None = None  # the only keys that a request may carry
+    body: tuple[BodyCondition, ...] = ()
+    raise_risk: Risk = Risk.LOW
+
+    def allows(self, action: Action, body: JsonBody) -> bool:
+        """Whether the rule clearly means this action."""
+        return self._means(action, (segments_of(action.path),)) and all(
+            condition.accepts(body) for condition in self.body
+        )
+
+    def raises(self, action: Action, body: JsonBody) -> Risk:
+        """The risk to which the rule raises an action that it means, or may mean."""
+        meant = self._means(action, readings_of(action.path)) and all(
+            condition.catches(body) for condition in self.body
+        )
+        return self.raise_risk if meant else Risk.LOW
+
+    def _means(self, action: Action, paths: tuple[tuple[str, ...], ...]) -> bool:
+        return (
+            (self.methods is None or method_for_rules(action.verb) in self.methods)
+            and (self.paths is None or any(pattern.matches(path) for pattern in self.paths for path in paths))
+            and (self.query is None or all(key in self.query for key, _ in action.query))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A named list of what may be done; it allows nothing until it is bound."""
+
+    name: str
+    rules: tuple[RoleRule, ...]
+    where: str = field(default="", compare=False)  # file:line, here and below
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Gives a role on one target to principals."""
+
+    role: str
+    target: str
+    principals: Principals
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which requests a hold, deny or mask means; a field that is None means any."""
+
+    targets: tuple[str, ...] | None = None
+    methods: tuple[str, ...] | None = None
+    paths: tuple[PathPattern, ...] | None = None
+    query: tuple[str, ...] | None = None  # the request carries one of these keys
+    risk: tuple[Risk, ...] | None = None
+    to: Principals | None = None
+    body: tuple[BodyCondition, ...] = ()
+
+    def catches(self, principal: Principal, action: Action, body: JsonBody, risk: Risk) -> bool:
+        """Whether the action is meant, or may be meant; `risk` is what the roles made of it."""
+        paths = readings_of(action.path)
+        return (
+            (self.targets is None or action.target in self.targets)
+            and (self.methods is None or method_for_rules(action.verb) in self.methods)
+            and (self.paths is None or any(pattern.matches(path) for pattern in self.paths for path in paths))
+            and (self.query is None or any(key in self.query for key, _ in action.query))
+            and (self.risk is None or risk in self.risk)
+            and (self.to is None or self.to.include(principal))
+            and all(condition.catches(body) for condition in self.body)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRule:
+    """Requests that wait for people."""
+
+    name: str
+    match: Match
+    approvers: Approvers
+    count: int
+    expires_s: int
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DenyRule:
+    """Requests that nobody may make."""
+
+    name: str
+    match: Match
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRule:
+    """What is replaced in answers, and in the record of both directions."""
+
+    name: str
+    match: Match
+    fields: tuple[str, ...] = ()  # JSONPath
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()  # lower case
+    replace_with: Replacement = Replacement.SENTINEL
+    apply_to: Literal["all", "record"] = "all"
+    other_types: Literal["withhold", "pass"] = "withhold"
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTest:
+    """One line of `tests:`: a request as an agent would send it, and what must come of it."""
+
+    principal: Principal
+    target: str
+    method: str
+    raw_target: str
+    body: bytes
+    expect: Verdict
+    rule: str | None = None
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All files of one policy, checked against each other."""
+
+    targets: Mapping[str, Target]
+    roles: Mapping[str, Role]
+    bindings: tuple[Binding, ...] = ()
+    holds: tuple[HoldRule, ...] = ()
+    denies: tuple[DenyRule, ...] = ()
+    masks: tuple[MaskRule, ...] = ()
+    tests: tuple[PolicyTest, ...] = ()
+    owners: Mapping[str, str] = field(default_factory=dict)  # agent -> person, both qualified
+    digest: str = ""  # SHA-256 over the texts; see core.policy_file
+
+    def target_for(self, host: str, port: int) -> Target | None:
+        """The target for which agents ask by this host and port; None where there is none."""
+        asked = (host.lower(), port)
+        return next((target for target in self.targets.values() if asked in target.hosts), None)
+
+    def mask_rules(self, names: Collection[str]) -> tuple[MaskRule, ...]:
+        """The mask rules that a decision names."""
+        return tuple(mask for mask in self.masks if mask.name in names)
+
+    def masks_on(self, target: str) -> tuple[MaskRule, ...]:
+        """Every mask that some request to this target may meet; before an action is read, and for refusals."""
+        return tuple(mask for mask in self.masks if mask.match.targets is None or target in mask.match.targets)
+
+    def has_body_masks(self, target: str) -> bool:
+        """Whether the body of an answer of this target may be masked (`body_mask` of `read_action`)."""
+        return any(mask.fields for mask in self.masks_on(target))
+
+
+def decide(policy: Policy, principal: Principal, action: Action, body: bytes) -> Decision:
+    """Decide one action; `body` is the request's, decoded from its content coding."""
+    content_type = next((value for name, value in action.headers if name == "content-type"), None)
+    content = JsonBody(content_type, body)
+    bound = [
+        policy.roles[binding.role]
+        for binding in policy.bindings
+        if binding.target == action.target and binding.principals.include(principal)
+    ]
+    roles = sorted({role.name for role in bound if any(rule.allows(action, content) for rule in role.rules)})
+    risk = max([action.risk, *(rule.raises(action, content) for role in bound for rule in role.rules)])
+
+    def matches(rule: HoldRule | DenyRule | MaskRule) -> bool:
+        return rule.match.catches(principal, action, content, risk)
+
+    if denies := sorted(rule.name for rule in policy.denies if matches(rule)):
+        return Decision(
+            Verdict.DENY, f"denied by {', '.join(denies)}", tuple(f"deny {name}" for name in denies), risk=risk
+        )
+    if not roles:
+        reason = _why_not(principal, action, sorted({role.name for role in bound}))
+        return Decision(Verdict.DENY, reason, (DEFAULT_DENY,), risk=risk)
+    masks = tuple(sorted(mask.name for mask in policy.masks if matches(mask)))
+    holds = sorted((rule for rule in policy.holds if matches(rule)), key=lambda rule: rule.name)
+    names = (*(f"role {name}" for name in roles), *(f"hold {rule.name}" for rule in holds))
+    if not holds:
+        return Decision(Verdict.ALLOW, f"allowed by {', '.join(roles)}", names, masks=masks, risk=risk)
+    return Decision(
+        Verdict.HOLD,
+        f"held by {', '.join(rule.name for rule in holds)}",
+        names,
+        asks=tuple(Ask(rule.name, rule.approvers, rule.count, rule.expires_s) for rule in holds),
+        masks=masks,
+        risk=risk,
+    )
+
+
+def _why_not(principal: Principal, action: Action, bound: list[str]) -> str:
+    if not bound:
+        return f"no role on {action.target} is bound to {principal.name}"
+    return f"no role of {principal.name} on {action.target} ({', '.join(bound)}) allows this {action.verb}"
