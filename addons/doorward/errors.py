@@ -6,7 +6,8 @@
     │   ├── Unclear          400  1  malformed, or two readers could take it differently
     │   ├── TooLarge         413  1  a limit of `limits:` is passed
     │   ├── WriteBack        422  1  a written body carries the deployment's sentinel
-    │   └── Conflict         409  1  used already, decided already
+    │   ├── Conflict         409  1  used already, decided already
+    │   └── TooMany          429  1  a limit on open holds of one principal is reached
     ├── Withheld             502  1  an answer that could not be cleared for the agent
     ├── TargetFailed         502  3  the target could not be reached, or answered no HTTP
     ├── Unavailable          503  3  the ledger, a provider or a disk is away; retry helps
@@ -72,6 +73,12 @@ class Conflict(Refused):
     """The thing was used or decided before."""
 
     status = 409
+
+
+class TooMany(Refused):
+    """One principal has as many open holds as it may have."""
+
+    status = 429
 
 
 class Withheld(DoorwardError):

@@ -1,0 +1,288 @@
+"""What an entry of the ledger is: the kinds, their fields, who may write them, the bytes.
+
+`KINDS` is the one table; `docs/ledger.md` shows it to people, and a test holds the two
+together. The ledger checks each entry against it (`check_entry`) and builds the bytes
+(`entry_bytes`), which are final: they are what leaf hashes and proofs are over. Not here:
+numbers and times of entries, salts, storing (the ledger and the store).
+"""
+
+import enum
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+import rfc8785
+
+from doorward.errors import Refused, TooLarge
+from doorward.model import Json
+
+MAX_ENTRY_BYTES: Final = 16 * 1024
+MAX_NUMBER: Final = 2**53 - 1  # RFC 8785, section 3.2.2.3: integers beyond it lose digits in other readers
+
+
+class Role(enum.StrEnum):
+    """Who speaks on a channel to the ledger."""
+
+    WORKER = "worker"
+    CONSOLE = "console"
+    SUPERVISOR = "supervisor"
+    COMMAND = "command"
+
+
+class BodyRef(NamedTuple):
+    """How an entry names a body that stands beside it."""
+
+    digest: str  # SHA-256 over salt and plain bytes, hex
+    size: int  # of the plain bytes
+
+
+type Through = Literal["append", "open_hold", "decide_hold", "read_body", "ledger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row of the table: by whom, through which request, and with what."""
+
+    writers: frozenset[Role]  # empty: the ledger alone
+    through: Through  # the request that leads to such an entry; "append" takes it as it is
+    fields: Mapping[str, str]  # all required; type names joined by "|"
+    optional: Mapping[str, str] = field(default_factory=dict)
+    bodies: tuple[str, ...] = ()  # names that may stand beside it; ("*",) is any name
+
+
+_TYPES: Final[Mapping[str, type]] = {
+    "text": str,
+    "number": int,
+    "flag": bool,
+    "list": list,
+    "object": dict,
+    "null": type(None),
+}
+_RESERVED: Final = frozenset({"v", "seq", "time", "kind", "bodies"})
+
+_WORKER = frozenset({Role.WORKER})
+_CONSOLE = frozenset({Role.CONSOLE})
+_STARTERS = frozenset({Role.WORKER, Role.SUPERVISOR})
+_PARTS = frozenset({Role.WORKER, Role.SUPERVISOR, Role.CONSOLE})
+_READERS = frozenset({Role.CONSOLE, Role.COMMAND})
+_NOBODY: frozenset[Role] = frozenset()
+
+_BUILD = {"versions": "object", "program": "text", "lock": "text|null", "uid": "number", "options": "object"}
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "gateway.started": Kind(_STARTERS, "append", _BUILD, {"worker": "text"}),
+    "gateway.stopped": Kind(_STARTERS, "append", {"cause": "text"}, {"worker": "text"}),
+    "settings.loaded": Kind(_PARTS, "append", {"settings": "text"}, bodies=("settings",)),
+    "policy.loaded": Kind(_STARTERS, "append", {"policy": "text", "files": "list"}, bodies=("*",)),
+    "policy.rejected": Kind(_STARTERS, "append", {"cause": "text", "message": "text"}),
+    "credential.loaded": Kind(_STARTERS, "append", {"credential": "text", "generation": "text"}),
+    "login.succeeded": Kind(_CONSOLE, "append", {"person": "text"}, {"groups": "list", "client": "text"}),
+    "login.failed": Kind(_CONSOLE, "append", {"person": "text|null", "cause": "text"}, {"client": "text"}),
+    "connection.refused": Kind(
+        _WORKER,
+        "append",
+        {"cause": "text", "client": "text", "count": "number"},
+        {"principal": "text", "target": "text"},
+    ),
+    "request.refused": Kind(
+        _WORKER,
+        "append",
+        {
+            "request": "text",
+            "cause": "text",
+            "status": "number",
+            "principal": "text|null",
+            "target": "text|null",
+            "verb": "text|null",
+            "rules": "list",
+            "executed": "text",
+            "client": "text",
+            "count": "number",
+        },
+        {
+            "owner": "text|null",
+            "session": "text|null",
+            "token": "text|null",
+            "label": "text|null",
+            "risk": "text",
+            "digest": "text",
+            "policy": "text",
+            "hold": "text|null",
+        },
+        bodies=("request_head",),
+    ),
+    "request.intent": Kind(
+        _WORKER,
+        "append",
+        {
+            "request": "text",
+            "principal": "text",
+            "owner": "text|null",
+            "session": "text|null",
+            "token": "text|null",
+            "label": "text|null",
+            "target": "text",
+            "verb": "text",
+            "risk": "text",
+            "open_ended": "flag",
+            "digest": "text",
+            "policy": "text",
+            "rules": "list",
+            "hold": "text|null",
+            "credential": "text|null",
+            "generation": "text|null",
+            "client": "text",
+            "sent_bytes": "number",
+        },
+        bodies=("request_head", "request_body"),
+    ),
+    "request.outcome": Kind(
+        _WORKER,
+        "append",
+        {
+            "request": "text",
+            "status": "number|null",
+            "executed": "text",
+            "duration_ms": "number",
+            "masks": "list",
+            "echo": "number|flag",
+            "cause": "text|null",
+            "truncated": "flag",
+        },
+        bodies=("response_head", "response_body"),
+    ),
+    "hold.opened": Kind(
+        _WORKER,
+        "open_hold",
+        {
+            "hold": "text",
+            "request": "text",
+            "principal": "text",
+            "owner": "text|null",
+            "target": "text",
+            "digest": "text",
+            "asks": "list",
+            "expires_at": "text",
+        },
+        {"verb": "text", "risk": "text"},
+        bodies=("summary", "request_head", "request_body"),
+    ),
+    "hold.approved": Kind(
+        _CONSOLE,
+        "decide_hold",
+        {"hold": "text", "person": "text", "groups": "list", "reason": "text", "digest": "text", "missing": "list"},
+        {"expires_at": "text"},
+    ),
+    "hold.denied": Kind(
+        _CONSOLE,
+        "decide_hold",
+        {"hold": "text", "person": "text", "groups": "list", "reason": "text", "digest": "text"},
+    ),
+    "hold.expired": Kind(_NOBODY, "ledger", {"hold": "text"}),
+    "hold.withdrawn": Kind(_WORKER, "append", {"hold": "text", "cause": "text"}),
+    "hold.used": Kind(_WORKER, "append", {"hold": "text", "request": "text", "digest": "text"}, {"asks": "list"}),
+    "record.read": Kind(
+        _READERS, "read_body", {"reader": "text", "why": "text", "digest": "text"}, {"request": "text"}
+    ),
+    "segment.sealed": Kind(
+        _NOBODY,
+        "ledger",
+        {"segment": "text", "digest": "text", "bytes": "number", "first": "number|null", "last": "number|null"},
+    ),
+}
+
+
+def check_writer(kind: str, role: Role, through: Through) -> None:
+    """Raise Refused unless this role may bring about such an entry through such a request."""
+    row = KINDS.get(kind)
+    if row is None or role not in row.writers or row.through != through:
+        raise Refused(f"a {role} may not write {kind[:40]!r} here", cause="kind-not-allowed")
+
+
+def check_entry(kind: str, fields: Mapping[str, Json], bodies: Collection[str]) -> None:
+    """Raise Refused unless fields and body names are exactly what the kind has."""
+    row = KINDS[kind]
+    for name, types in row.fields.items():
+        if name not in fields:
+            raise _malformed(f"{kind} lacks the field {name!r}")
+        _check_type(kind, name, types, fields[name])
+    if len(fields) > len(row.fields):
+        for name in fields.keys() - row.fields.keys():
+            if name not in row.optional:
+                raise _malformed(f"{kind} has no field {name[:40]!r}")
+            _check_type(kind, name, row.optional[name], fields[name])
+    for name in bodies:
+        if name not in row.bodies and row.bodies != ("*",):
+            raise _malformed(f"{kind} has no body {name[:40]!r}")
+
+
+def entry_bytes(
+    seq: int, time: str, kind: str, fields: Mapping[str, Json], bodies: Mapping[str, BodyRef] | None = None
+) -> bytes:
+    """Return the RFC 8785 bytes of one entry; `time` is RFC 3339 in UTC with microseconds.
+
+    Raises Refused for what the form cannot hold (a float, a huge number, a broken string),
+    and TooLarge above MAX_ENTRY_BYTES.
+    """
+    if not _RESERVED.isdisjoint(fields):
+        raise _malformed(f"{kind} uses a reserved field name")
+    whole: dict[str, Json] = {"v": 1, "seq": seq, "time": time, "kind": kind, **fields}
+    if bodies:
+        whole["bodies"] = {name: {"digest": ref.digest, "bytes": ref.size} for name, ref in bodies.items()}
+    result = canonical_bytes(whole)
+    if len(result) > MAX_ENTRY_BYTES:
+        raise TooLarge(
+            f"an entry of {len(result)} bytes, the limit is {MAX_ENTRY_BYTES}",
+            cause="entry-too-large",
+            hint="put what is long into a body",
+        )
+    return result
+
+
+def canonical_bytes(value: Json) -> bytes:
+    """Return RFC 8785 bytes of a value without floats.
+
+    msgspec writes integers and strings as RFC 8785 wants them and sorts by code point,
+    which is the order of RFC 8785 as long as names are ASCII; else rfc8785 does the work
+    (thirty times slower). A property test compares the two.
+    """
+    try:
+        if _is_plain(value):
+            return msgspec.json.encode(value, order="sorted")
+        return rfc8785.dumps(value)
+    except (UnicodeEncodeError, rfc8785.CanonicalizationError, RecursionError) as error:
+        raise _malformed("a value that no entry can hold") from error
+
+
+def _is_plain(value: object) -> bool:
+    """True if all names are ASCII; raises Refused for what an entry may not hold."""
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return True
+    if kind is int:
+        if not -MAX_NUMBER <= value <= MAX_NUMBER:  # type: ignore[operator]
+            raise _malformed("a number beyond 2^53")
+        return True
+    if kind is list or kind is tuple:
+        plain = True
+        for item in value:  # type: ignore[attr-defined]
+            plain = _is_plain(item) and plain
+        return plain
+    if kind is dict:
+        plain = True
+        for name, item in value.items():  # type: ignore[attr-defined]
+            if type(name) is not str:
+                raise _malformed("a name that is not text")
+            plain = _is_plain(item) and plain and name.isascii()
+        return plain
+    raise _malformed(f"a value of type {kind.__name__}")
+
+
+def _check_type(kind: str, name: str, types: str, value: Json) -> None:
+    if not any(type(value) is _TYPES[one] for one in types.split("|")):
+        raise _malformed(f"{kind}: {name} is not {types.replace('|', ' or ')}")
+
+
+def _malformed(message: str) -> Refused:
+    return Refused(message, cause="entry-malformed")

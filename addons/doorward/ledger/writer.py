@@ -1,0 +1,236 @@
+"""Turns requests into entries and commits them: the ledger without its channels.
+
+`commit` takes what has queued up, drafts the entries of each request against the state of
+the holds, writes all of it in one durable transaction and only then gives the answers. A
+request that the state or the table of kinds forbids fails alone; a disk that cannot write
+fails the whole batch, changes nothing, and the next batch tries again. Synchronous, one
+caller: `server`.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from doorward.core.entry import Role, check_writer
+from doorward.core.holds import (
+    answering_groups,
+    asks_json,
+    check_asks,
+    checked_reason,
+    expiry,
+    may_answer,
+    missing,
+    parse_asks,
+    same_asks,
+)
+from doorward.errors import Conflict, DoorwardError, Refused, TooMany, Unavailable
+from doorward.ledger.draft import Draft
+from doorward.ledger.frames import Append, Appended, DecideHold, HoldAnswer, NewEntryFrame, OpenHold, ReadBody
+from doorward.ledger.state import HoldBook
+from doorward.model import Approval, Entry, Hold, HoldState
+from doorward.store.rows import format_time
+from doorward.store.sealing import Seal
+from doorward.store.segments import Segments
+
+type Write = Append | OpenHold | DecideHold | ReadBody | Seal
+type Answer = Appended | HoldAnswer | Hold | DoorwardError
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one batch did: an answer for each request, in order, and what is durable now."""
+
+    answers: tuple[Answer, ...]
+    entries: tuple[Entry, ...]
+    holds: dict[str, Hold]  # that changed
+
+
+class Writer:
+    """Segments and the state of the holds, changed together or not at all."""
+
+    def __init__(
+        self, segments: Segments, book: HoldBook, *, clock: Callable[[], datetime], reserve_bytes: int
+    ) -> None:
+        self.segments = segments
+        self.book = book
+        self._clock = clock
+        self._reserve_bytes = reserve_bytes
+        self._in_doubt = False  # after a failed commit, until the end of the segment was looked at
+
+    def now(self) -> datetime:
+        """Return the time for new entries: it never runs back."""
+        last = self.segments.last_time
+        return self._clock() if last is None else max(self._clock(), last)
+
+    def commit(self, requests: Sequence[tuple[Role | None, Write]]) -> Committed:
+        """Write what the requests ask for; `None` is the ledger itself.
+
+        Raises Unavailable only if the ledger must stop: its file is not what it left.
+        """
+        if self._in_doubt:
+            try:
+                self.segments.verify_end()
+            except Unavailable as error:
+                if error.cause == "store-damaged":
+                    raise
+                return Committed((error,) * len(requests), (), {})
+            self._in_doubt = False
+        draft = Draft(self.book, self.segments.last_seq, self.now())
+        scarce = self._is_scarce() if requests else False
+        for hold_id in self.book.due(draft.time):
+            draft.add("hold.expired", {"hold": hold_id})
+        answers = [self._answer(role, request, draft, scarce) for role, request in requests]
+        if draft.rows:
+            try:
+                self.segments.append(draft.rows, draft.bodies)
+            except Unavailable as error:
+                self._in_doubt = True
+                self.book.undo(0)
+                self.book.settle()
+                failed = _failed(error)
+                return Committed((failed,) * len(requests), (), {})
+        return Committed(tuple(answers), tuple(draft.entries), self.book.settle())
+
+    def _answer(self, role: Role | None, request: Write, draft: Draft, scarce: bool) -> Answer:
+        mark = draft.mark()
+        try:
+            if scarce and role is Role.WORKER:
+                raise Unavailable(
+                    "the disk of the ledger is almost full",
+                    cause="disk-full",
+                    hint="free space; until then only approvals and the like are recorded",
+                )
+            match request:
+                case Append():
+                    return self._append(role, request.entries, draft)
+                case OpenHold():
+                    return self._open(role, request, draft)
+                case DecideHold():
+                    return self._decide(role, request, draft)
+                case ReadBody():
+                    return self._read(role, request, draft)
+                case Seal():
+                    fields = {name: getattr(request, name) for name in ("segment", "digest", "first", "last")}
+                    return Appended((draft.add("segment.sealed", {**fields, "bytes": request.size}),), draft.time)
+        except DoorwardError as error:
+            draft.undo(mark)
+            return error
+
+    def _append(self, role: Role | None, entries: Sequence[NewEntryFrame], draft: Draft) -> Appended:
+        for entry in entries:
+            _check(role, entry.kind, "append")
+        _check_uses(entries)
+        seqs = []
+        for entry in entries:
+            seqs.append(draft.add(entry.kind, entry.fields, entry.bodies))
+            if entry.kind == "hold.used":
+                self._check_use(entry.fields)
+        return Appended(tuple(seqs), draft.time)
+
+    def _check_use(self, used: dict[str, Any]) -> None:
+        hold = self.book.hold(used["hold"])
+        if used["digest"] != hold.digest:
+            raise Conflict("the approval is for another digest", cause="digest-differs")
+        if "asks" in used and not same_asks(parse_asks(used["asks"]), hold.asks):
+            raise Conflict("the policy asks for something else by now", cause="asks-differ", hint="open the hold again")
+
+    def _open(self, role: Role | None, request: OpenHold, draft: Draft) -> HoldAnswer:
+        _check(role, "hold.opened", "open_hold")
+        check_asks(request.asks)
+        known = self.book.latest(request.principal, request.digest)
+        if known is not None and known.state in (HoldState.OPEN, HoldState.APPROVED):
+            if same_asks(known.asks, request.asks):
+                return HoldAnswer(known, "joined" if known.state is HoldState.OPEN else "approved")
+            draft.add("hold.withdrawn", {"hold": known.id, "cause": "policy-changed"})
+        elif known is not None and self.book.is_repeated(known, draft.time):
+            return HoldAnswer(known, "repeated")
+        if self.book.open_count(request.principal) >= self.book.limits.open_per_principal:
+            raise TooMany(
+                f"{request.principal} has {self.book.limits.open_per_principal} open holds",
+                cause="too-many-holds",
+                hint="wait until some of them are decided or expire",
+            )
+        fields: dict[str, Any] = {
+            "hold": f"h{secrets.token_hex(8)}",
+            "request": request.request,
+            "principal": request.principal,
+            "owner": request.owner,
+            "target": request.target,
+            "digest": request.digest,
+            "asks": asks_json(request.asks),
+            "expires_at": format_time(expiry(request.asks, draft.time)),
+        }
+        fields.update((n, request.summary[n]) for n in ("verb", "risk") if isinstance(request.summary.get(n), str))
+        bodies = {**request.bodies, "summary": msgspec.json.encode(request.summary)}
+        draft.add("hold.opened", fields, bodies, request.summary)
+        return HoldAnswer(self.book.hold(fields["hold"]), "opened")
+
+    def _decide(self, role: Role | None, request: DecideHold, draft: Draft) -> Hold:
+        kind = "hold.approved" if request.verdict == "approve" else "hold.denied"
+        _check(role, kind, "decide_hold")
+        hold = self.book.hold(request.hold)
+        if hold.state is not HoldState.OPEN:
+            raise Conflict(f"the hold is {hold.state}", cause=f"hold-{hold.state}")
+        may_answer(hold, request.person)
+        if not secrets.compare_digest(request.digest.encode(), hold.digest.encode()):
+            raise Refused(
+                "what was shown is not what the hold is about",
+                cause="digest-differs",
+                hint="open the hold's page again",
+            )
+        groups = answering_groups(hold, request.person)
+        reason = checked_reason(request.reason)
+        fields: dict[str, Any] = {
+            "hold": hold.id,
+            "person": request.person.name,
+            "groups": list(groups),
+            "reason": reason,
+            "digest": request.digest,
+        }
+        if kind == "hold.approved":
+            yes = Approval(request.person.name, groups, "approve", reason, draft.time)
+            left = missing(replace(hold, approvals=(*hold.approvals, yes)))
+            fields["missing"] = [ask.rule for ask in left]
+            if not left:
+                fields["expires_at"] = format_time(expiry(hold.asks, draft.time))
+        draft.add(kind, fields)
+        return self.book.hold(hold.id)
+
+    def _read(self, role: Role | None, request: ReadBody, draft: Draft) -> Appended:
+        _check(role, "record.read", "read_body")
+        fields: dict[str, Any] = {"reader": request.reader, "why": request.why, "digest": request.digest}
+        if request.request is not None:
+            fields["request"] = request.request
+        return Appended((draft.add("record.read", fields),), draft.time)
+
+    def _is_scarce(self) -> bool:
+        disk = os.statvfs(self.segments.directory)
+        return disk.f_bavail * disk.f_frsize < self._reserve_bytes
+
+
+def _check(role: Role | None, kind: str, through: Any) -> None:
+    if role is not None:
+        check_writer(kind, role, through)
+
+
+def _check_uses(entries: Sequence[NewEntryFrame]) -> None:
+    """An approval is used together with the one intent that it was given for, and not otherwise."""
+
+    def named(kind: str) -> list[tuple[Any, ...]]:
+        chosen = [entry.fields for entry in entries if entry.kind == kind]
+        return [(f.get("hold"), f.get("request"), f.get("digest")) for f in chosen if f.get("hold") is not None]
+
+    if sorted(map(repr, named("hold.used"))) != sorted(map(repr, named("request.intent"))):
+        raise Conflict("an intent and the use of its hold go together", cause="hold-not-used")
+
+
+def _failed(error: Unavailable) -> Unavailable:
+    """What callers see of a failed commit: two causes only."""
+    if error.cause == "disk-full":
+        return error
+    return Unavailable(error.message, cause="ledger-failed", hint=error.hint)

@@ -1,0 +1,185 @@
+"""Reads the index: lists of flows, holds and masks for pages and commands.
+
+Read-only, one short query a call. The index follows the ledger by some milliseconds and
+proves nothing; the segments do. For what must be exact (may this be approved now?) ask the
+ledger.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from doorward.model import Approval, Ask, HoldState
+from doorward.store.database import Database
+from doorward.store.rows import parse_time
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRow:
+    """One request of an agent, as far as the entries tell."""
+
+    request: str
+    seq: int  # of its first entry; lists are ordered by it
+    time: datetime
+    decision: str  # "intent", "refused" or "held"
+    executed: str  # "no", "yes", "unknown": an intent without an outcome is unknown
+    principal: str | None
+    owner: str | None
+    session: str | None
+    label: str | None
+    target: str | None
+    verb: str | None
+    risk: str | None
+    rules: tuple[str, ...]
+    digest: str | None
+    policy: str | None
+    hold: str | None
+    credential: str | None
+    client: str | None
+    status: int | None
+    cause: str | None
+    duration_ms: int | None
+    count: int  # refusals of one cause from one place are counted, not repeated
+    intent_seq: int | None
+    outcome_seq: int | None
+    bodies: Mapping[str, str]  # name -> digest, for LedgerClient.read_body
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """One hold, whatever became of it."""
+
+    hold: str
+    seq: int
+    state: HoldState  # as the entries say; an open hold whose time is over is told at once by the ledger
+    opened_at: datetime
+    changed_at: datetime
+    expires_at: datetime
+    principal: str
+    owner: str | None
+    target: str
+    digest: str
+    request: str
+    asks: tuple[Ask, ...]
+    approvals: tuple[Approval, ...]
+    used_by: str | None
+    cause: str | None
+    bodies: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRow:
+    """One masked field of one answer."""
+
+    seq: int  # of the outcome
+    position: int
+    request: str
+    rule: str | None
+    path: str | None
+    replacement: str | None
+    count: int | None
+
+
+_FLOW: Final = ", ".join(FlowRow.__dataclass_fields__)
+_HOLD: Final = ", ".join(HoldRow.__dataclass_fields__)
+_MASK: Final = ", ".join(MaskRow.__dataclass_fields__)
+
+
+class Index:
+    """The index of one ledger, opened when first asked and again when the file was replaced."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database: Database | None = None
+        self._inode = 0
+
+    def flows(
+        self,
+        limit: int = 100,
+        *,
+        before_seq: int | None = None,
+        principal: str | None = None,
+        target: str | None = None,
+        decision: str | None = None,
+        executed: str | None = None,
+    ) -> list[FlowRow]:
+        """Return flows, newest first; `before_seq` pages on. Raises Unavailable if there is no index yet."""
+        wanted = {"principal": principal, "target": target, "decision": decision, "executed": executed}
+        return [_flow(row) for row in self._select(_FLOW, "flows", wanted, before_seq, limit)]
+
+    def flow(self, request: str) -> FlowRow | None:
+        """Return one flow by its request id."""
+        rows = self._select(_FLOW, "flows", {"request": request}, None, 1)
+        return _flow(rows[0]) if rows else None
+
+    def holds(
+        self, limit: int = 100, *, before_seq: int | None = None, state: str | None = None, principal: str | None = None
+    ) -> list[HoldRow]:
+        """Return holds, newest first."""
+        wanted = {"state": state, "principal": principal}
+        return [_hold(row) for row in self._select(_HOLD, "holds", wanted, before_seq, limit)]
+
+    def masks(self, request: str) -> list[MaskRow]:
+        """Return what was masked in the answer to one request, in order."""
+        statement = f"SELECT {_MASK} FROM masks WHERE request = ? ORDER BY seq, position"  # noqa: S608 # names of this module
+        return [MaskRow(*row) for row in self._open().rows(statement, (request,))]
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _select(
+        self, columns: str, table: str, wanted: Mapping[str, str | None], before_seq: int | None, limit: int
+    ) -> list[tuple[Any, ...]]:
+        given = {name: value for name, value in wanted.items() if value is not None}
+        where = [f"{name} = ?" for name in given]
+        values: list[object] = list(given.values())
+        if before_seq is not None:
+            where.append("seq < ?")
+            values.append(before_seq)
+        clause = f"WHERE {' AND '.join(where)}" if where else ""
+        statement = f"SELECT {columns} FROM {table} {clause} ORDER BY seq DESC LIMIT ?"  # noqa: S608 # names of this module
+        return self._open().rows(statement, (*values, limit))
+
+    def _open(self) -> Database:
+        if self._database is not None and _inode(self._path) != self._inode:
+            self.close()
+        if self._database is None:
+            self._inode = _inode(self._path)
+            self._database = Database.reader(self._path)
+        return self._database
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _flow(row: tuple[Any, ...]) -> FlowRow:
+    values = dict(zip(FlowRow.__dataclass_fields__, row, strict=True))
+    values["time"] = parse_time(values["time"])
+    values["rules"] = tuple(msgspec.json.decode(values["rules"]))
+    values["bodies"] = msgspec.json.decode(values["bodies"])
+    return FlowRow(**values)
+
+
+def _hold(row: tuple[Any, ...]) -> HoldRow:
+    values = dict(zip(HoldRow.__dataclass_fields__, row, strict=True))
+    for name in ("opened_at", "changed_at", "expires_at"):
+        values[name] = parse_time(values[name])
+    values["state"] = HoldState(values["state"])
+    values["asks"] = msgspec.json.decode(values["asks"], type=tuple[Ask, ...])
+    values["approvals"] = tuple(
+        Approval(a["person"], tuple(a["groups"]), a["verdict"], a["reason"], parse_time(a["time"]))
+        for a in msgspec.json.decode(values["approvals"])
+    )
+    values["bodies"] = msgspec.json.decode(values["bodies"])
+    return HoldRow(**values)
