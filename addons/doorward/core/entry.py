@@ -89,9 +89,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         _WORKER,
         "append",
         {
-            "request": "text",
+            "request": "text|null",  # null where refusals of one cause from one place are counted
             "cause": "text",
-            "status": "number",
+            "status": "number|null",
             "principal": "text|null",
             "target": "text|null",
             "verb": "text|null",

@@ -37,6 +37,7 @@ from doorward.ledger.frames import (
     OpenHold,
     Pushed,
     ReadBody,
+    ReadHead,
     Request,
     ShowHold,
     Subscribe,
@@ -49,6 +50,8 @@ from doorward.ledger.frames import (
 )
 from doorward.ledger.framing import FrameStream
 from doorward.model import Entry, Hold, HoldState, NewEntry, Principal
+
+__all__ = ["Appended", "HoldAnswer", "HoldRequest", "LedgerClient"]
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
@@ -66,7 +69,6 @@ class LedgerClient:
         self._role = role
         self._stream: FrameStream | None = None
         self._welcomed = asyncio.Event()
-        self._lost = asyncio.Event()
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._out: list[bytes] = []
@@ -131,6 +133,8 @@ class LedgerClient:
             request.asks,
             dict(request.summary),
             dict(request.bodies),
+            request.repeat_s,
+            request.open_per_principal,
         )
         answer = await self._ask(frame, timeout_s)
         return HoldAnswer(parse_hold(answer.holds[0]), cast("HoldOutcome", answer.outcome))
@@ -170,6 +174,14 @@ class LedgerClient:
     ) -> bytes:
         """Return a stored body, after a durable `record.read`; raises Refused(cause="body-unknown")."""
         answer = await self._ask(ReadBody(next(self._ids), digest, reader, why, request), timeout_s)
+        return cast("bytes", answer.body)
+
+    async def read_head(self, digest: str, timeout_s: float = 30) -> bytes:
+        """Return a stored head (masked URL and headers) for a list; raises Refused for anything that is no head.
+
+        Not recorded: the console shows it in every list. Bodies are another matter (`read_body`).
+        """
+        answer = await self._ask(ReadHead(next(self._ids), digest), timeout_s)
         return cast("bytes", answer.body)
 
     def subscribe(self, callback: Callable[[Entry], None], *, on_gap: Callable[[], None] | None = None) -> None:
@@ -227,8 +239,8 @@ class LedgerClient:
     async def _one_connection(self) -> None:
         """Connect, say hello, and return when the connection is lost; raises if the ledger gives no welcome."""
         channel = await self._connect()
-        self._lost.clear()
-        stream = FrameStream(self._received, self._lost.set)
+        gone = asyncio.Event()
+        stream = FrameStream(self._received, gone.set)
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: stream, sock=channel)
         except BaseException:
@@ -236,7 +248,7 @@ class LedgerClient:
             raise
         self._stream = stream
         stream.send(format_frame(Hello(self._role, VERSION)))
-        lost = asyncio.create_task(self._lost.wait())
+        lost = asyncio.create_task(gone.wait())
         try:
             welcomed = asyncio.create_task(self._welcomed.wait())
             await asyncio.wait((lost, welcomed), timeout=_WELCOME_S, return_when=asyncio.FIRST_COMPLETED)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import islice
 from typing import Final
 
@@ -81,8 +82,8 @@ class Follower:
 
     def _step(self, count: int) -> None:
         if self._reads_on:
-            entries = list(islice(self._segments.entries(self._projection.seq), count))
-            self._projection.project(entries)
+            with closing(self._segments.entries(self._projection.seq)) as missing:
+                self._projection.project(list(islice(missing, count)))
             self._reads_on = self._projection.seq < self._segments.last_seq
         else:
             entries = list(islice(self._remembered, count))

@@ -45,6 +45,8 @@ class HoldRequest:
     asks: tuple[Ask, ...]
     summary: Mapping[str, Json]  # masked; `verb` and `risk`, if text, also stand in the entry
     bodies: Mapping[str, bytes] = field(default_factory=dict)  # request_head, request_body; masked
+    repeat_s: int = 600  # a used digest that comes again within this time is `repeated`; a day at most
+    open_per_principal: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class OpenHold(Request, frozen=True):
     asks: tuple[Ask, ...]
     summary: dict[str, Any]
     bodies: dict[str, bytes]
+    repeat_s: int
+    open_per_principal: int
 
 
 class DecideHold(Request, frozen=True):
@@ -116,6 +120,12 @@ class ReadBody(Request, frozen=True):
     reader: str
     why: str
     request: str | None
+
+
+class ReadHead(Request, frozen=True):
+    """Give a stored head (masked URL and headers), as lists show it; this is not recorded."""
+
+    digest: str
 
 
 class WaitHold(Request, frozen=True):
@@ -141,7 +151,7 @@ class Subscribe(Request, frozen=True):
     """Push entries from now on; answered only if it fails."""
 
 
-type Requested = Append | OpenHold | DecideHold | ReadBody | WaitHold | ListHolds | ShowHold | Subscribe
+type Requested = Append | OpenHold | DecideHold | ReadBody | ReadHead | WaitHold | ListHolds | ShowHold | Subscribe
 
 
 class Welcome(Frame, frozen=True):
@@ -181,7 +191,7 @@ class HoldsFrame(Request, frozen=True):
 
 
 class BodyFrame(Request, frozen=True):
-    """Answer to ReadBody."""
+    """Answer to ReadBody and ReadHead."""
 
     body: bytes
 

@@ -23,6 +23,7 @@ from doorward.ledger.frames import (
     ListHolds,
     Pushed,
     ReadBody,
+    ReadHead,
     Requested,
     ShowHold,
     Subscribe,
@@ -33,6 +34,8 @@ from doorward.ledger.frames import (
 from doorward.ledger.peer import SUBSCRIPTIONS, Peer
 from doorward.ledger.waiters import Waiters
 from doorward.ledger.writer import Answer, Committed, Write, Writer
+
+HEADS: Final = frozenset({"request_head", "response_head"})
 
 _MAX_BATCH: Final = 512  # requests
 _MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
@@ -98,8 +101,8 @@ class Sequencer:
 
     def _requested(self, peer: Peer, request: Requested, size: int) -> None:
         match request:
-            case ReadBody():
-                search = asyncio.create_task(self._read_body(peer, request, size))
+            case ReadBody() | ReadHead():
+                search = asyncio.create_task(self._search(peer, request, size))
                 self._searches.add(search)
                 search.add_done_callback(self._searches.discard)
             case Subscribe():
@@ -141,7 +144,7 @@ class Sequencer:
             self.day_over.set()
         if self._writer.segments.wants_checkpoint():
             self._checkpoint()
-        self._arm(failed=bool(batch) and not committed.entries)
+        self._arm(failed=committed.failed)
         if self._queue or self._reads:
             self._plan()
 
@@ -193,16 +196,18 @@ class Sequencer:
         except DoorwardError as error:
             peer.fail(request.id, error)
 
-    async def _read_body(self, peer: Peer, request: ReadBody, size: int) -> None:
-        """Find a body in a thread, record that it is read, and only then give it."""
+    async def _search(self, peer: Peer, request: ReadBody | ReadHead, size: int) -> None:
+        """Find a body in a thread, record that it is read unless it is a head, and only then give it."""
+        names = HEADS if isinstance(request, ReadHead) else None
         try:
             check_writer("record.read", peer.role, "read_body")
-            plain = await asyncio.to_thread(self._writer.segments.body, request.digest)
+            plain = await asyncio.to_thread(self._writer.segments.body, request.digest, names)
             if plain is None:
                 raise Refused("no such body, or it was deleted", cause="body-unknown")
-            answer = await self.write(peer.role, request)
-            if isinstance(answer, DoorwardError):
-                raise answer
+            if isinstance(request, ReadBody):
+                answer = await self.write(peer.role, request)
+                if isinstance(answer, DoorwardError):
+                    raise answer
             peer.answer(BodyFrame(request.id, plain))
         except DoorwardError as error:
             peer.fail(request.id, error)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from doorward.errors import DoorwardError, Refused, Unavailable
 from doorward.ledger.channel import listen_at, receive_channel, socket_path
 from doorward.ledger.follower import Follower
 from doorward.ledger.sequencer import Sequencer
-from doorward.ledger.state import HoldBook, HoldLimits
+from doorward.ledger.state import HoldBook
 from doorward.ledger.writer import Writer
 from doorward.store.lock import writer_lock
 from doorward.store.rebuild import SEGMENTS, open_index
@@ -44,7 +45,6 @@ async def serve_ledger(
     runtime: Path | None = None,
     roles: Collection[Role] = tuple(Role),
     control: socket.socket | None = None,
-    limits: HoldLimits = HoldLimits(),  # noqa: B008 # frozen
     reserve_bytes: int = _RESERVE_BYTES,
     stop: asyncio.Event | None = None,
     started: Callable[[], None] | None = None,
@@ -58,13 +58,14 @@ async def serve_ledger(
     """
     stop = stop or asyncio.Event()
     async with AsyncExitStack() as stack:
-        sequencer, segments = await stack.enter_async_context(_opened(path, limits, reserve_bytes, clock))
+        sequencer, segments = await stack.enter_async_context(_opened(path, reserve_bytes, clock))
         if runtime is not None:
             for role in roles:
                 await stack.enter_async_context(_listening(runtime, role, sequencer))
         if control is not None:
             stack.enter_context(_Control(control, sequencer, stop))
-        sealing = asyncio.create_task(_seal_days(sequencer, segments))
+        thread = stack.enter_context(ThreadPoolExecutor(1, "seal"))  # its end is waited for before files are closed
+        sealing = asyncio.create_task(_seal_days(sequencer, segments, thread))
         stack.push_async_callback(_ended, sealing)
         stopped = asyncio.create_task(stop.wait())
         stack.push_async_callback(_ended, stopped)
@@ -79,13 +80,13 @@ async def serve_ledger(
 
 @asynccontextmanager
 async def _opened(
-    path: Path, limits: HoldLimits, reserve_bytes: int, clock: Callable[[], datetime]
+    path: Path, reserve_bytes: int, clock: Callable[[], datetime]
 ) -> AsyncIterator[tuple[Sequencer, Segments]]:
     async with AsyncExitStack() as stack:
         stack.enter_context(writer_lock(path))
         segments = Segments.open(path / SEGMENTS)
         stack.callback(segments.close)
-        writer = Writer(segments, recall(segments, limits), clock=clock, reserve_bytes=reserve_bytes)
+        writer = Writer(segments, recall(segments), clock=clock, reserve_bytes=reserve_bytes)
         follower = Follower(open_index(path, segments.last_seq), segments)
         stack.callback(follower.close)
         sequencer = Sequencer(writer, follower)
@@ -93,9 +94,9 @@ async def _opened(
         yield sequencer, segments
 
 
-def recall(segments: Segments, limits: HoldLimits) -> HoldBook:
+def recall(segments: Segments) -> HoldBook:
     """Rebuild the state of the holds from the entries; raises Unavailable if they make no sense."""
-    book = HoldBook(limits)
+    book = HoldBook()
     summaries: dict[str, str] = {}
     for entry in segments.entries(where=HOLDS):
         fields: dict[str, Any] = dict(entry.fields)
@@ -159,13 +160,14 @@ class _Control:
             self._stop.set()
 
 
-async def _seal_days(sequencer: Sequencer, segments: Segments) -> None:
+async def _seal_days(sequencer: Sequencer, segments: Segments, thread: Executor) -> None:
     """Seal each day that is over; one that cannot be sealed yet (somebody reads it) is tried again."""
-    waiting = dict.fromkeys(await asyncio.to_thread(unsealed, segments))
+    loop = asyncio.get_running_loop()
+    waiting = dict.fromkeys(await loop.run_in_executor(thread, unsealed, segments))
     while True:
         for name in tuple(waiting):
             try:
-                answer = await sequencer.write(None, await asyncio.to_thread(seal, segments, name))
+                answer = await sequencer.write(None, await loop.run_in_executor(thread, seal, segments, name))
                 if isinstance(answer, DoorwardError):
                     raise answer
                 del waiting[name]

@@ -2,8 +2,8 @@
 
 Each entry of a kind `hold.*` changes it, in the same way whether it was just made or is
 read back at the start. Changes can be taken back until they are committed (`mark`,
-`undo`). Ended holds stay known for a while (`HoldLimits`), so that waiting requests and
-repeated digests find them; for older ones there is the index. Which entries to make, and
+`undo`). Ended holds stay known for a day, so that waiting requests and repeated digests
+find them; for older ones there is the index. Which entries to make, and
 whether somebody may, is decided in `writer`; the rules stand in core/holds.py.
 """
 
@@ -18,15 +18,8 @@ from doorward.errors import Refused
 from doorward.model import Approval, Hold, HoldState, Json
 
 _ENDED: Final = (HoldState.DENIED, HoldState.EXPIRED, HoldState.WITHDRAWN, HoldState.USED)
-_KEEP_ENDED: Final = timedelta(hours=1)
 
-
-@dataclass(frozen=True, slots=True)
-class HoldLimits:
-    """What `hold:` of the settings says to the ledger."""
-
-    open_per_principal: int = 20
-    repeat_s: int = 600  # a used digest that comes again within this time is reported
+KEEP_ENDED: Final = timedelta(hours=24)  # no repeated digest is known for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +31,7 @@ class _Known:
 class HoldBook:
     """All holds that are open, approved, or ended a short while ago."""
 
-    def __init__(self, limits: HoldLimits) -> None:
-        self.limits = limits
+    def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
         self._latest: dict[tuple[str, str], str] = {}  # (principal, digest) -> id
         self._due: list[tuple[datetime, str]] = []  # a heap; stale items are skipped
@@ -120,10 +112,10 @@ class HoldBook:
         hold_id = self._latest.get((principal, digest))
         return None if hold_id is None else self._known[hold_id].hold
 
-    def is_repeated(self, hold: Hold, now: datetime) -> bool:
+    def is_repeated(self, hold: Hold, repeat_s: int, now: datetime) -> bool:
         """True if the hold was used so short ago that the same digest is a repetition."""
         used_at = self._known[hold.id].changed_at
-        return hold.state is HoldState.USED and now < used_at + timedelta(seconds=self.limits.repeat_s)
+        return hold.state is HoldState.USED and (now - used_at).total_seconds() < repeat_s
 
     def open_count(self, principal: str) -> int:
         """Return how many open holds a principal has."""
@@ -145,9 +137,8 @@ class HoldBook:
 
     def forget(self, now: datetime) -> None:
         """Drop what ended long ago."""
-        keep = max(_KEEP_ENDED, timedelta(seconds=self.limits.repeat_s))
         for hold_id, known in list(self._known.items()):
-            if known.hold.state in _ENDED and known.changed_at + keep < now:
+            if known.hold.state in _ENDED and known.changed_at + KEEP_ENDED < now:
                 del self._known[hold_id]
                 key = (known.hold.principal, known.hold.digest)
                 if self._latest.get(key) == hold_id:

@@ -34,7 +34,7 @@ class Waiters:
     def add(self, peer: Peer, request: WaitHold) -> None:
         """Answer now if the hold is open no longer, else later; raises Refused for an unknown hold."""
         hold = self._book.hold(request.hold)
-        if hold.state is not HoldState.OPEN or request.timeout_s <= 0:
+        if hold.state is not HoldState.OPEN or not request.timeout_s > 0:  # NaN too
             _tell(peer, request, hold)
             return
         loop = asyncio.get_running_loop()

@@ -12,11 +12,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-import msgspec
-
-from doorward.core.entry import Role, check_writer
+from doorward.core.entry import Role, canonical_bytes, check_writer
 from doorward.core.holds import (
     answering_groups,
     asks_json,
@@ -37,6 +35,8 @@ from doorward.store.rows import format_time
 from doorward.store.sealing import Seal
 from doorward.store.segments import Segments
 
+_MOST_OPEN: Final = 1000  # whatever a worker says
+
 type Write = Append | OpenHold | DecideHold | ReadBody | Seal
 type Answer = Appended | HoldAnswer | Hold | DoorwardError
 
@@ -48,6 +48,7 @@ class Committed:
     answers: tuple[Answer, ...]
     entries: tuple[Entry, ...]
     holds: dict[str, Hold]  # that changed
+    failed: bool = False  # nothing could be written
 
 
 class Writer:
@@ -78,7 +79,7 @@ class Writer:
             except Unavailable as error:
                 if error.cause == "store-damaged":
                     raise
-                return Committed((error,) * len(requests), (), {})
+                return Committed((error,) * len(requests), (), {}, failed=True)
             self._in_doubt = False
         draft = Draft(self.book, self.segments.last_seq, self.now())
         scarce = self._is_scarce() if requests else False
@@ -92,8 +93,7 @@ class Writer:
                 self._in_doubt = True
                 self.book.undo(0)
                 self.book.settle()
-                failed = _failed(error)
-                return Committed((failed,) * len(requests), (), {})
+                return Committed((_failed(error),) * len(requests), (), {}, failed=True)
         return Committed(tuple(answers), tuple(draft.entries), self.book.settle())
 
     def _answer(self, role: Role | None, request: Write, draft: Draft, scarce: bool) -> Answer:
@@ -147,11 +147,12 @@ class Writer:
             if same_asks(known.asks, request.asks):
                 return HoldAnswer(known, "joined" if known.state is HoldState.OPEN else "approved")
             draft.add("hold.withdrawn", {"hold": known.id, "cause": "policy-changed"})
-        elif known is not None and self.book.is_repeated(known, draft.time):
+        elif known is not None and self.book.is_repeated(known, request.repeat_s, draft.time):
             return HoldAnswer(known, "repeated")
-        if self.book.open_count(request.principal) >= self.book.limits.open_per_principal:
+        most = min(request.open_per_principal, _MOST_OPEN)
+        if self.book.open_count(request.principal) >= most:
             raise TooMany(
-                f"{request.principal} has {self.book.limits.open_per_principal} open holds",
+                f"{request.principal} has {most} open holds",
                 cause="too-many-holds",
                 hint="wait until some of them are decided or expire",
             )
@@ -166,7 +167,7 @@ class Writer:
             "expires_at": format_time(expiry(request.asks, draft.time)),
         }
         fields.update((n, request.summary[n]) for n in ("verb", "risk") if isinstance(request.summary.get(n), str))
-        bodies = {**request.bodies, "summary": msgspec.json.encode(request.summary)}
+        bodies = {**request.bodies, "summary": canonical_bytes(request.summary)}
         draft.add("hold.opened", fields, bodies, request.summary)
         return HoldAnswer(self.book.hold(fields["hold"]), "opened")
 

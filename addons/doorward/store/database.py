@@ -25,8 +25,9 @@ class Database:
 
     @classmethod
     def writer(cls, path: Path, *, synchronous: Literal["FULL", "NORMAL"]) -> Self:
-        """Open for writing, in WAL mode; creates the file."""
+        """Open for writing, in WAL mode; creates the file, for its owner alone."""
         with _translated(path):
+            path.touch(mode=0o600)
             raw = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
             try:
                 raw.execute("PRAGMA journal_mode=WAL")
@@ -103,6 +104,8 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _unavailable(path, error) from error
+    except OSError as error:
+        raise Unavailable(f"{path.name} cannot be opened", cause="ledger-failed", hint="see its directory") from error
 
 
 def _unavailable(path: Path, error: sqlite3.Error) -> Unavailable:

@@ -47,6 +47,7 @@ class FlowRow:
     intent_seq: int | None
     outcome_seq: int | None
     bodies: Mapping[str, str]  # name -> digest, for LedgerClient.read_body
+    sizes: Mapping[str, int]  # name -> bytes, of the plain body
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class HoldRow:
     used_by: str | None
     cause: str | None
     bodies: Mapping[str, str]
+    sizes: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ class MaskRow:
     count: int | None
 
 
-_FLOW: Final = ", ".join(FlowRow.__dataclass_fields__)
-_HOLD: Final = ", ".join(HoldRow.__dataclass_fields__)
+_FLOW: Final = ", ".join(name for name in FlowRow.__dataclass_fields__ if name != "sizes")
+_HOLD: Final = ", ".join(name for name in HoldRow.__dataclass_fields__ if name != "sizes")
 _MASK: Final = ", ".join(MaskRow.__dataclass_fields__)
 
 
@@ -163,16 +165,23 @@ def _inode(path: Path) -> int:
         return 0
 
 
+def _named(columns: str, row: tuple[Any, ...]) -> dict[str, Any]:
+    values = dict(zip(columns.split(", "), row, strict=True))
+    bodies = msgspec.json.decode(values["bodies"])
+    values["bodies"] = {name: ref["digest"] for name, ref in bodies.items()}
+    values["sizes"] = {name: ref["bytes"] for name, ref in bodies.items()}
+    return values
+
+
 def _flow(row: tuple[Any, ...]) -> FlowRow:
-    values = dict(zip(FlowRow.__dataclass_fields__, row, strict=True))
+    values = _named(_FLOW, row)
     values["time"] = parse_time(values["time"])
     values["rules"] = tuple(msgspec.json.decode(values["rules"]))
-    values["bodies"] = msgspec.json.decode(values["bodies"])
     return FlowRow(**values)
 
 
 def _hold(row: tuple[Any, ...]) -> HoldRow:
-    values = dict(zip(HoldRow.__dataclass_fields__, row, strict=True))
+    values = _named(_HOLD, row)
     for name in ("opened_at", "changed_at", "expires_at"):
         values[name] = parse_time(values[name])
     values["state"] = HoldState(values["state"])
@@ -181,5 +190,4 @@ def _hold(row: tuple[Any, ...]) -> HoldRow:
         Approval(a["person"], tuple(a["groups"]), a["verdict"], a["reason"], parse_time(a["time"]))
         for a in msgspec.json.decode(values["approvals"])
     )
-    values["bodies"] = msgspec.json.decode(values["bodies"])
     return HoldRow(**values)

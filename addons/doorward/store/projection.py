@@ -40,7 +40,8 @@ _HELD: Final = """
         hold, count, bodies)
     VALUES (:request, :seq, :time, 'held', 'no', :principal, :owner, :target, :verb, :risk, :rules, :digest,
         :hold, 1, :bodies)
-    ON CONFLICT (request) DO UPDATE SET decision = 'held', hold = excluded.hold"""
+    ON CONFLICT (request) DO UPDATE SET decision = 'held', hold = excluded.hold,
+        bodies = json_patch(bodies, excluded.bodies)"""
 _OUTCOME: Final = """
     UPDATE flows SET executed = :executed, status = :status, cause = :cause, duration_ms = :duration_ms,
         outcome_seq = :seq, bodies = json_patch(bodies, :bodies) WHERE request = :request"""
@@ -107,9 +108,7 @@ type _Writes = list[tuple[str, _Values]]
 
 def _values(entry: Entry) -> _Values:
     bodies = entry.fields.get("bodies", {})
-    assert isinstance(bodies, dict)
-    digests = {name: ref["digest"] for name, ref in bodies.items()}
-    return {**entry.fields, "seq": entry.seq, "time": format_time(entry.time), "bodies": _json(digests)}
+    return {**entry.fields, "seq": entry.seq, "time": format_time(entry.time), "bodies": _json(bodies)}
 
 
 def _intent(values: _Values) -> _Writes:
@@ -118,7 +117,8 @@ def _intent(values: _Values) -> _Writes:
 
 def _refused(values: _Values) -> _Writes:
     absent = dict.fromkeys(("owner", "session", "label", "risk", "digest", "policy", "hold"))
-    return [(_REFUSED, {**absent, **values, "rules": _json(values["rules"])})]
+    request = values["request"] or f"counted:{values['seq']}"  # many refusals in one row
+    return [(_REFUSED, {**absent, **values, "request": request, "rules": _json(values["rules"])})]
 
 
 def _outcome(values: _Values) -> _Writes:

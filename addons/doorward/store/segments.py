@@ -11,7 +11,7 @@ may include a last transaction that nobody was told of, never less than was ackn
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
@@ -142,20 +142,21 @@ class Segments:
         if self._current is not None:
             self._current.checkpoint()
 
-    def entries(self, after: int = 0, where: str = "1") -> Iterator[Entry]:
-        """Yield the entries above `after` in order; `where` is HOLDS, SEALS, or nothing."""
-        yield from read_entries(self.directory, after, where)
+    def entries(self, after: int = 0, where: str = "1") -> Generator[Entry]:
+        """Return the entries above `after` in order; `where` is HOLDS, SEALS, or nothing."""
+        return read_entries(self.directory, after, where)
 
-    def body(self, digest: str) -> bytes | None:
-        """Return the plain bytes of a body, or None if no segment has it (any more)."""
+    def body(self, digest: str, names: Collection[str] | None = None) -> bytes | None:
+        """Return the plain bytes of a body of one of these names, or None if no segment has it (any more)."""
         for path in reversed(segment_paths(self.directory)):
             database = Database.reader(path)
             try:
-                rows = database.rows("SELECT digest, salt, size, zstd FROM bodies WHERE digest = ?", (digest,))
+                rows = database.rows("SELECT name, digest, salt, size, zstd FROM bodies WHERE digest = ?", (digest,))
             finally:
                 database.close()
             if rows:
-                return unpack_body(PackedBody(*rows[0]))
+                name, *packed = rows[0]
+                return unpack_body(PackedBody(*packed)) if names is None or name in names else None
         return None
 
     def close(self) -> None:
@@ -171,7 +172,7 @@ def segment_paths(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
 
 
-def read_entries(directory: Path, after: int = 0, where: str = "1") -> Iterator[Entry]:
+def read_entries(directory: Path, after: int = 0, where: str = "1") -> Generator[Entry]:
     """Yield entries from the files alone, read-only; each is checked against its leaf hash."""
     for path in segment_paths(directory):
         database = Database.reader(path)
