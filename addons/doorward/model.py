@@ -160,11 +160,12 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """One field that was replaced: which rule, where, by what."""
+    """One field that was replaced: which rule, where, by what, how often."""
 
     rule: str
-    path: str  # of the field, normalised: $['customers'][0]['email']
+    path: str  # of the field, positions left out: $['customers'][*]['email']
     replacement: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,28 +7,28 @@ on more than the key (positions, slices, filters) are the state's choices.
 Built by `rules.compile_rules`; read by `walk`, which alone touches documents.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from doorward.core.redaction.masks import STRICTNESS, Replacement
 from doorward.core.redaction.paths import Anything, Matching, Names, Positions, Span, Step
-from doorward.core.redaction.scan import Scan, escapes_of, needle, proof_names
+from doorward.core.redaction.scan import Scan, best_proof, escapes_of, needle, proofs
 
 type Place = tuple[int, int]  # a rule, and how many of its steps are taken
 
 MAX_STATES = 4096  # kept at a time; rules like $..a.*.*.* can make very many
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Leaf:
-    """What a rule wants where its path ends."""
+    """What a rule wants where its path ends; compared by identity, for it is counted by."""
 
     rule: str
     replace_with: Replacement
 
 
 class State:
-    """Where a value stands in all paths; `expand` of the automaton fills the second half."""
+    """Where a value stands in all paths; the automaton's `expand` finds its ways out."""
 
     __slots__ = (
         "accepted",
@@ -56,8 +56,8 @@ class State:
         )
         self.live = tuple(sorted(place for place in places if place[1] < len(paths[place[0]])))
         self.guarded = any(_filtered(paths[rule][taken:]) for rule, taken in self.live)
-        proofs = [proof_names(paths[rule][taken:]) for rule, taken in self.live]
-        self.scan = Scan({needle(name) for names in proofs for name in names}) if all(proofs) else None
+        needed = [best_proof(paths[rule][taken:]) for rule, taken in self.live]
+        self.scan = Scan({needle(name) for names in needed for name in names}) if all(needed) else None
         self.expanded = False
         self.named: dict[str, State] = {}
         self.other: State = self
@@ -72,21 +72,22 @@ class Automaton:
     def __init__(self, leaves: Sequence[Leaf], paths: Sequence[tuple[Step, ...]]) -> None:
         self.leaves = tuple(leaves)
         self.paths = tuple(paths)
-        self.escapes = escapes_of(
-            name for path in paths for taken in range(len(path)) for name in proof_names(path[taken:])
-        )
+        self._proofs = [[[needle(name) for name in names] for names in proofs(path)] for path in self.paths]
+        self._scan = Scan({needle for groups in self._proofs for group in groups for needle in group})
+        self._escapes = escapes_of(name for path in self.paths for names in proofs(path) for name in names)
         self._states: dict[frozenset[Place], State] = {}
 
-    @property
-    def root(self) -> State:
-        """The state of the document itself."""
-        return self._state(frozenset((rule, 0) for rule in range(len(self.paths))))
+    def spells_plainly(self, body: bytes) -> bool:
+        """Whether every name that serves as a proof has but one spelling in this document."""
+        return b"\\u" not in body or self._escapes.search(body) is None
 
-    def open(self, state: State) -> State:
-        """The same state with its ways out known."""
-        if not state.expanded:
-            self._expand(state)
-        return state
+    def start(self, body: bytes, *, plain: bool) -> State:
+        """The state of the document itself, without the rules that cannot hit in it."""
+        rules: Iterable[int] = range(len(self.paths))
+        if plain:
+            present = self._scan.present(body)
+            rules = [rule for rule in rules if all(not present.isdisjoint(group) for group in self._proofs[rule])]
+        return self._state(frozenset((rule, 0) for rule in rules))
 
     def join(self, state: State, base: State, more: Sequence[Place]) -> State:
         """The child's state when choices of `state` lead further than its key does."""
@@ -96,7 +97,8 @@ class Automaton:
             found = state.joined[key] = self._state(base.places.union(more))
         return found
 
-    def _expand(self, state: State) -> None:
+    def expand(self, state: State) -> None:
+        """Find the state's ways out."""
         named: dict[str, set[Place]] = {}
         other: set[Place] = set()
         positional: list[tuple[Positions | Span, Place]] = []

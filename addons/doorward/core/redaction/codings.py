@@ -55,9 +55,10 @@ def decode_brotli(raw: bytes, limit: int) -> bytes:
     output = _Output(limit)
     decoder = brotli.Decompressor()
     try:
-        output.add(decoder.process(raw, output_buffer_limit=_PIECE))
-        while not (decoder.is_finished() or decoder.can_accept_more_data()):
-            output.add(decoder.process(b"", output_buffer_limit=_PIECE))
+        piece = decoder.process(raw, output_buffer_limit=_PIECE)
+        while piece:
+            output.add(piece)
+            piece = decoder.process(b"", output_buffer_limit=_PIECE)
     except brotli.error:
         raise _broken() from None
     if not decoder.is_finished():

@@ -15,8 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ahocorasick_rs import BytesAhoCorasick
-
+from doorward.core.redaction.search import Search
 from doorward.core.redaction.spelling import Undoer, spelled
 from doorward.errors import Misconfigured
 
@@ -36,7 +35,7 @@ class Cleaned:
 class EchoGuard:
     """Looks for some secrets; its repr shows none."""
 
-    __slots__ = ("_automaton", "_forms", "_hex", "_spelled", "_texts", "_undoer", "longest")
+    __slots__ = ("_forms", "_hex", "_search", "_spelled", "_texts", "_undoer", "longest")
 
     longest: int  # bytes that one secret may take in its longest spelling, for who looks at chunks
 
@@ -50,26 +49,18 @@ class EchoGuard:
             )
         self._texts = frozenset(text for secret in secrets for text in _encodings(secret))
         self._hex = frozenset(secret.hex().encode() for secret in secrets)
-        forms: dict[bytes, set[bytes]] = {}
-        for text in self._texts:
-            forms.setdefault(text.lower(), set()).add(text)
-        for text in self._hex:
-            forms.setdefault(text, set())
-        self._forms = tuple(forms.items())
-        self._automaton = BytesAhoCorasick([lower for lower, _ in self._forms]) if forms else None
+        self._forms = {text.lower() for text in self._texts} | self._hex
+        self._search = Search(sorted(self._forms)) if self._forms else None
         self._undoer = Undoer(self._texts)
         self._spelled: re.Pattern[bytes] | None = None
-        self.longest = _LONGEST_SPELLING * max(map(len, forms), default=0)
+        self.longest = _LONGEST_SPELLING * max(map(len, self._forms), default=0)
 
     def __repr__(self) -> str:
         return f"EchoGuard(<{len(self._hex)} secrets>)"
 
     def found(self, data: bytes) -> bool:
         """Whether a secret stands in the bytes, in any spelling."""
-        return self._automaton is not None and (
-            next(self._spans(data), None) is not None
-            or any(next(self._spans(reading), None) is not None for reading in self._undoer.readings(data))
-        )
+        return self._stands_in(data) or any(map(self._stands_in, self._undoer.readings(data)))
 
     def found_in_headers(self, headers: Iterable[tuple[str, str]]) -> bool:
         """The same for names and values of headers."""
@@ -80,6 +71,8 @@ class EchoGuard:
         if not self.found(data):
             return Cleaned(data, 0, complete=True)
         data, hits = _cut(data, self._spans(data), replacement)
+        if not self.found(data):
+            return Cleaned(data, hits, complete=True)
         if self._spelled is None:
             patterns = [spelled(text) for text in sorted(self._texts, key=len, reverse=True)]
             patterns += [spelled(text, any_case=True) for text in sorted(self._hex)]
@@ -87,12 +80,17 @@ class EchoGuard:
         data, more = self._spelled.subn(lambda _: replacement, data)
         return Cleaned(data, hits + more, complete=not self.found(data))
 
+    def _stands_in(self, data: bytes) -> bool:
+        return next(self._spans(data), None) is not None
+
     def _spans(self, data: bytes) -> Iterator[tuple[int, int]]:
-        assert self._automaton is not None
-        for index, start, end in self._automaton.find_matches_as_indexes(data.lower(), overlapping=True):
-            lower, exact = self._forms[index]
-            if lower in self._hex or data[start:end] in exact:
-                yield start, end
+        """Where a form stands as it is. Searched in lower case, which holds for hex and is checked for the rest."""
+        if self._search is None:
+            return
+        for matches in self._search.matches(data.lower()):
+            for index, start, end in matches:
+                if self._search.needles[index] in self._hex or data[start:end] in self._texts:
+                    yield start, end
 
 
 def _cut(data: bytes, spans: Iterable[tuple[int, int]], replacement: bytes) -> tuple[bytes, int]:

@@ -57,25 +57,28 @@ class Replacer:
         object.__setattr__(self, "sentinel_json", msgspec.Raw(msgspec.json.encode(self.sentinel)))
         object.__setattr__(self, "_check_key", hmac.digest(self.key, b"check of an hmac mask", "sha256"))
 
-    def replace(self, how: Replacement, raw: bytes) -> tuple[Replacement, msgspec.Raw]:
+    def replace(self, how: Replacement, raw: msgspec.Raw) -> tuple[Replacement, msgspec.Raw]:
         """What was done to a value that cannot be left out, and the JSON that takes its place.
 
         `raw` is the value's own JSON. Whatever a replacement cannot express (an object, a
         string too short to keep a part of, the removal of a whole document) is a sentinel.
         """
-        match how:
-            case Replacement.JSON_NULL:
-                return how, _NULL
-            case Replacement.HMAC if raw[0] not in b"{[":
-                return self._hmac(raw)
-            case Replacement.KEEP_LAST_4 if raw[0] == _QUOTE:
-                text = _string(raw)
-                if len(text) >= KEEP_FROM and text != self.sentinel:
-                    return how, msgspec.Raw(msgspec.json.encode(_STARS + text[-_KEPT:]))
+        if how is Replacement.JSON_NULL:
+            return how, _NULL
+        if how is Replacement.HMAC or how is Replacement.KEEP_LAST_4:
+            first = memoryview(raw)[0]
+            if how is Replacement.HMAC and first not in b"{[":
+                return self._hmac(_string(raw) if first == _QUOTE else bytes(raw).decode())
+            if how is Replacement.KEEP_LAST_4 and first == _QUOTE:
+                return self._keep_last_4(_string(raw))
         return Replacement.SENTINEL, self.sentinel_json
 
-    def _hmac(self, raw: bytes) -> tuple[Replacement, msgspec.Raw]:
-        text = _string(raw) if raw[0] == _QUOTE else raw.decode()
+    def _keep_last_4(self, text: str) -> tuple[Replacement, msgspec.Raw]:
+        if len(text) < KEEP_FROM or text == self.sentinel:
+            return Replacement.SENTINEL, self.sentinel_json
+        return Replacement.KEEP_LAST_4, msgspec.Raw(msgspec.json.encode(_STARS + text[-_KEPT:]))
+
+    def _hmac(self, text: str) -> tuple[Replacement, msgspec.Raw]:
         if text == self.sentinel:
             return Replacement.SENTINEL, self.sentinel_json
         if not self._is_own(text):

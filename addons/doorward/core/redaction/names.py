@@ -24,38 +24,33 @@ _MAX_DECODINGS = 3
 def is_secret_name(name: str) -> bool:
     """Whether a header or parameter of this name is never recorded in clear.
 
-    Spellings are one: `api_key`, `API-Key`, `apiKey`, and `auth[api_key]`.
+    Spellings are one: `api_key`, `API-Key`, `apiKey`, `auth[api_key]`, `%61pi_key`.
     """
-    return any(_is_secret_word(part) for part in _PARTS.findall(name))
+    return any(_is_secret_word(part) for part in _PARTS.findall(_decode(name)))
 
 
 def mask_headers(
-    headers: Sequence[tuple[str, str]], names: Collection[str], replacer: Replacer, *, secret_names: bool = True
+    headers: Sequence[tuple[str, str]], names: Collection[str], replacer: Replacer
 ) -> list[tuple[str, str]]:
-    """The headers with the values of these names replaced; of secret names too unless told otherwise."""
+    """The headers, with the values of these names replaced."""
     listed = {name.lower() for name in names}
-    return [
-        (name, replacer.sentinel if name.lower() in listed or (secret_names and is_secret_name(name)) else value)
-        for name, value in headers
-    ]
+    return [(name, replacer.sentinel if name.lower() in listed else value) for name, value in headers]
 
 
-def mask_query(raw_query: str, names: Collection[str], replacer: Replacer, *, secret_names: bool = True) -> str:
-    """The query as it stands on the wire, the values of these names replaced.
+def mask_query(raw_query: str, names: Collection[str], replacer: Replacer) -> str:
+    """The query as it stands on the wire, with the values of these names replaced.
 
     A name counts in every spelling that a server could undo (`%74oken`, `filter[email]`),
     and `;` separates like `&`: the record shows rather too little than too much.
     """
-    listed = {name.lower() for name in names}
+    listed = {_decode(name).lower() for name in names}
     pieces = _SEPARATORS.split(raw_query)
     for at in range(0, len(pieces), 2):
         raw_name, equals, _ = pieces[at].partition("=")
-        if equals:
-            name = _decode(raw_name)
-            words = {name.lower(), *(part.lower() for part in _PARTS.findall(name))}
-            if words & listed or (secret_names and is_secret_name(name)):
-                pieces[at] = f"{raw_name}={replacer.sentinel}"
-                _hide_rest_of_value(pieces, at, replacer)
+        name = _decode(raw_name).lower()
+        if equals and (name in listed or not listed.isdisjoint(_PARTS.findall(name))):
+            pieces[at] = f"{raw_name}={replacer.sentinel}"
+            _hide_rest_of_value(pieces, at, replacer)
     return "".join(pieces)
 
 

@@ -10,15 +10,15 @@ Called by `automaton` (building) and `walk` (searching).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from ahocorasick_rs import BytesAhoCorasick
 from msgspec import Raw
 
 from doorward.core.redaction.paths import Matching, Names, Step
+from doorward.core.redaction.search import Search
 
 _ESCAPABLE = re.compile(r'["\\/\x00-\x1f]')
-_FEW = 3  # needles up to which one search each beats the automaton
+_FEW = 3  # needles up to which a search for each beats the automaton
 
 
 class Scan:
@@ -28,20 +28,31 @@ class Scan:
 
     def __init__(self, needles: Iterable[bytes]) -> None:
         self._needles = tuple(sorted(needles))
-        self._many = BytesAhoCorasick(self._needles) if len(self._needles) > _FEW else None
+        self._many = Search(self._needles) if len(self._needles) > _FEW else None
 
     def hits(self, raw: bytes | Raw) -> bool:
         """Whether a needle stands somewhere in these bytes."""
-        if self._many is not None:
-            return bool(self._many.find_matches_as_indexes(raw))
         text = bytes(raw)
+        if self._many is not None:
+            return any(self._many.matches(text))
         return any(needle in text for needle in self._needles)
 
+    def present(self, body: bytes) -> set[bytes]:
+        """The needles that stand somewhere in these bytes."""
+        if self._many is not None:
+            return self._many.present(body)
+        return {needle for needle in self._needles if needle in body}
 
-def proof_names(steps: Sequence[Step]) -> tuple[str, ...]:
-    """Names of which at least one must stand below for these steps to hit; empty: no proof."""
-    alternatives = [names for step in steps for names in _step_names(step) if not any(map(_ESCAPABLE.search, names))]
-    return max(alternatives, key=lambda names: min(map(len, names)), default=())
+
+def proofs(steps: Sequence[Step]) -> list[tuple[str, ...]]:
+    """Groups of names; of each group at least one must stand below for these steps to hit."""
+    groups = (names for step in steps for names in _step_names(step))
+    return [names for names in groups if not any(map(_ESCAPABLE.search, names))]
+
+
+def best_proof(steps: Sequence[Step]) -> tuple[str, ...]:
+    """The group that is least likely to be there by chance; empty where there is no proof."""
+    return max(proofs(steps), key=lambda names: min(map(len, names)), default=())
 
 
 def needle(name: str) -> bytes:
@@ -56,7 +67,7 @@ def escapes_of(names: Iterable[str]) -> re.Pattern[bytes]:
     return re.compile(rf"\\u(?:{spellings})".encode(), re.IGNORECASE)
 
 
-def _step_names(step: Step) -> Iterable[tuple[str, ...]]:
+def _step_names(step: Step) -> Iterator[tuple[str, ...]]:
     match step.selector:
         case Names(names):
             yield names

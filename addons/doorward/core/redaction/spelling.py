@@ -51,14 +51,13 @@ def spelled(text: bytes, *, any_case: bool = False) -> bytes:
 
 
 def _spellings(character: bytes, *, any_case: bool) -> bytes:
-    forms = {character, character.upper()} if any_case else {character}
     patterns = []
-    for form in sorted(forms):
-        patterns.append(re.escape(form))
-        patterns.append(b"".join(rb"%%%b" % _any_hex(b"%02x" % byte) for byte in form))
-        patterns.extend(rb"\\" + escape for escape in _wide(form, ascii_too=True))
+    for form in sorted({character, character.upper()} if any_case else {character}):
         if form in _SHORT_OF:
             patterns.append(rb"\\" + re.escape(_SHORT_OF[form]))
+        patterns.extend(rb"\\" + escape for escape in _wide(form, ascii_too=True))
+        patterns.append(b"".join(b"%" + _any_hex(b"%02x" % byte) for byte in form))
+        patterns.append(re.escape(form))  # last: a backslash also begins every escape
     return b"(?:" + b"|".join(patterns) + b")"
 
 
