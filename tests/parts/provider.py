@@ -39,6 +39,7 @@ class Provider:
         self.user: dict[str, Any] = {"sub": "alice", "groups": ["staff"]}  # who logs in at /authorize
         self.id_claims: dict[str, Any] = {}  # laid over the next ID tokens; None takes a claim out
         self.id_token: str | None = None  # sent in place of a good one
+        self.sends_id_token = True
         self.client_secret: str | None = None  # demanded at /token when set
         self.authorization: str | None = None  # the Authorization header of the last /token
         self.sends_iss = True
@@ -176,7 +177,8 @@ class Provider:
         aud = claims.pop("aud", asked["client_id"])
         good = self.token(claims.pop("sub"), groups=groups or (), aud=aud, **claims)
         token = good if self.id_token is None else self.id_token
-        return 200, {"access_token": secrets.token_urlsafe(16), "token_type": "Bearer", "id_token": token}
+        answer = {"access_token": secrets.token_urlsafe(16), "token_type": "Bearer"}
+        return 200, {**answer, "id_token": token} if self.sends_id_token else answer
 
 
 def _client_secret(form: Mapping[str, str], authorization: str | None) -> str | None:
@@ -191,6 +193,11 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], provider: Provider) -> None:
         self.provider = provider
         super().__init__(address, handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that left before the answer; anything else is a fault of this file."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -5,6 +5,7 @@ HTTP, not keys and not tokens; keys.py calls it in the background and login.py f
 """
 
 import asyncio
+import functools
 import json
 import ssl
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from doorward.oidc.issuer import is_safe_url
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 _MAX_DOCUMENT_BYTES: Final = 512 * 1024
+_DEFAULT_AUTH_METHODS: Final = ("client_secret_basic",)  # Discovery 1.0 section 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +29,26 @@ class ProviderMetadata:
     jwks_uri: str
     authorization_endpoint: str | None = None
     token_endpoint: str | None = None
-    token_auth_methods: tuple[str, ...] = ("client_secret_basic",)  # the specification's default
+    token_auth_methods: tuple[str, ...] = _DEFAULT_AUTH_METHODS
+    scopes: tuple[str, ...] = ()
     sends_iss: bool = False  # RFC 9207: each authorization response carries `iss`
 
 
 def provider_client(*, timeout_s: float = 5.0) -> httpx.AsyncClient:
     """The client for talking to providers: the system's CAs, no proxy from the environment, no redirects."""
     return httpx.AsyncClient(
-        verify=ssl.create_default_context(),
+        verify=_system_trust(),
         trust_env=False,
         follow_redirects=False,
         timeout=timeout_s,
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         limits=httpx.Limits(max_connections=8, max_keepalive_connections=2),
     )
+
+
+@functools.cache
+def _system_trust() -> ssl.SSLContext:
+    return ssl.create_default_context()  # reads a hundred files; once is enough
 
 
 async def discover(client: httpx.AsyncClient, issuer_url: str, *, timeout_s: float) -> ProviderMetadata:
@@ -54,15 +62,13 @@ async def discover(client: httpx.AsyncClient, issuer_url: str, *, timeout_s: flo
             cause="provider-away",
             hint="write `issuer` in doorward.yaml exactly as the provider does, the last slash included",
         )
-    methods = document.get("token_endpoint_auth_methods_supported")
     return ProviderMetadata(
         issuer=issuer_url,
         jwks_uri=_endpoint(document, "jwks_uri", issuer_url) or _missing("jwks_uri"),
         authorization_endpoint=_endpoint(document, "authorization_endpoint", issuer_url),
         token_endpoint=_endpoint(document, "token_endpoint", issuer_url),
-        token_auth_methods=tuple(str(method) for method in methods)
-        if isinstance(methods, list)
-        else ("client_secret_basic",),
+        token_auth_methods=_texts(document, "token_endpoint_auth_methods_supported") or _DEFAULT_AUTH_METHODS,
+        scopes=_texts(document, "scopes_supported"),
         sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
     )
 
@@ -119,6 +125,11 @@ def _endpoint(document: dict[str, object], key: str, issuer_url: str) -> str | N
         cause="provider-away",
         hint="the provider's own settings must name its public https address",
     )
+
+
+def _texts(document: dict[str, object], key: str) -> tuple[str, ...]:
+    listed = document.get(key)
+    return tuple(text for text in listed if isinstance(text, str)) if isinstance(listed, list) else ()
 
 
 def _missing(key: str) -> str:

@@ -76,9 +76,9 @@ def _algorithms(entry: Mapping[str, object]) -> frozenset[str]:
         if kind == entry.get("kty") and (not curves or entry.get("crv") in curves)
     }
     named = entry.get("alg")
-    if named in ("Ed25519", "Ed448"):  # RFC 9864: the fully specified names for what tokens call EdDSA
-        named = "EdDSA" if named == entry.get("crv") else ""
-    return frozenset(suited if named is None else suited & {named})
+    if named in ("Ed25519", "Ed448") and named == entry.get("crv"):
+        named = "EdDSA"  # RFC 9864: the fully specified names for what tokens call EdDSA
+    return frozenset(name for name in suited if named is None or name == named)
 
 
 def _public_key(entry: Mapping[str, object]) -> PublicKey | None:

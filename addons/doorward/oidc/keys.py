@@ -7,6 +7,7 @@ provider is away. The last good keys serve until `keep_s` has passed.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -139,6 +140,7 @@ class KeyRing:
             request = httpx.Request("GET", metadata.jwks_uri)
             document = await fetch_document(self._client, request, timeout_s=timeout_s)
             keys = None if document == self._published else parse_jwks(document)
+            fetched_at = self._clock()
         except DoorwardError as error:
             self._failed(error.message, error.hint)
             return False
@@ -148,7 +150,7 @@ class KeyRing:
         if keys is not None:
             self._published, self._snapshot = document, KeySnapshot(keys)
             _log.info("read %d keys of the issuer '%s'", len(keys), self.issuer.alias)
-        self.metadata, self._fetched_at = metadata, self._clock()
+        self.metadata, self._fetched_at = metadata, fetched_at
         self.problem = self.hint = ""
         return True
 
@@ -182,11 +184,10 @@ class Providers:
     async def start(self, *, wait_s: float = 5.0) -> None:
         """Start the fetching and give every provider `wait_s` to answer once; a provider that is away is no error."""
         self._tasks = [asyncio.create_task(ring.run(), name=f"keys of {alias}") for alias, ring in self.rings.items()]
-        waits = [asyncio.create_task(ring.first_round()) for ring in self.rings.values()]
-        _, late = await asyncio.wait(waits, timeout=wait_s)
-        for wait in late:
-            wait.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                for ring in self.rings.values():
+                    await ring.first_round()
 
     async def stop(self) -> None:
         """End the fetching and close the connections."""
