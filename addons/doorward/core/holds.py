@@ -86,7 +86,7 @@ def advance(hold: Hold, event: HoldEvent, now: datetime) -> Hold:
             decided, step = replace(hold, used_by=event.request), Step.USED
         case Expire():
             decided, step = hold, Step.EXPIRED
-        case Withdraw():
+        case Withdraw():  # pragma: no branch # the last of HoldEvent
             decided, step = hold, Step.WITHDRAWN
     state = TRANSITIONS.get((hold.state, step))
     if state is None:

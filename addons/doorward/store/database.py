@@ -5,6 +5,7 @@ connection between commits (SQLite before 3.51.3 can lose commits when a second 
 checkpoints: WAL-reset bug); readers open read-only. Called by the store's own modules.
 """
 
+import errno
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -105,7 +106,8 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _unavailable(path, error) from error
     except OSError as error:
-        raise Unavailable(f"{path.name} cannot be opened", cause="ledger-failed", hint="see its directory") from error
+        cause = "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "ledger-failed"
+        raise Unavailable(f"{path.name} cannot be opened ({error.strerror})", cause=cause) from error
 
 
 def _unavailable(path: Path, error: sqlite3.Error) -> Unavailable:
