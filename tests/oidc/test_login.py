@@ -30,7 +30,7 @@ def query_of(url: str) -> dict[str, str]:
 
 def browse(url: str) -> dict[str, str]:
     """Be the browser of somebody who says yes; the parameters that the console gets."""
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, verify=False) as client:
         return query_of(client.get(url).headers["Location"])
 
 

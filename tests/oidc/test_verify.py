@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from doorward.errors import Unauthenticated
+from doorward.errors import Misconfigured, Unauthenticated
 from doorward.model import Principal
 from doorward.oidc.issuer import Issuer
 from doorward.oidc.keys import KeyTiming, Providers
@@ -224,3 +224,10 @@ async def test_two_issuers_do_not_speak_for_one_another(provider: Provider) -> N
             with pytest.raises(Unauthenticated) as caught:
                 verifier.verify(borrowed, now())
     assert caught.value.cause == "bad-signature"
+
+
+def test_one_issuer_has_one_alias() -> None:
+    issuer = Issuer("corp", "https://idp.example", "doorward")
+    with pytest.raises(Misconfigured) as caught:
+        TokenVerifier([issuer, dataclasses.replace(issuer, alias="other", audience="more")], {}, {})
+    assert caught.value.cause == "issuer-twice"

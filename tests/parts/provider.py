@@ -271,7 +271,7 @@ class MockProvider:
 
 def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + 20
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, verify=False) as client:
         while process.poll() is None and time.monotonic() < deadline:
             try:
                 return client.get(f"{url}/.well-known/openid-configuration").status_code == 200
@@ -288,7 +288,7 @@ def _free_port() -> int:
 
 def choose_user(authorization_url: str, sub: str) -> str:
     """Do at oidc-provider-mock's login page what a person does; the URL that the browser is sent to."""
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, verify=False) as client:
         answer = client.post(authorization_url, data={"sub": sub})
     if answer.status_code != 302:
         raise RuntimeError(f"the login page answered {answer.status_code}")
@@ -320,6 +320,6 @@ def authorize_by_form(issuer_url: str, *, client_id: str, sub: str, scope: str =
         "client_id": client_id,
         "code_verifier": verifier,
     }
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, verify=False) as client:
         answer = client.post(f"{issuer_url}/oauth2/token", data=form)
     return str(answer.raise_for_status().json()["id_token"])

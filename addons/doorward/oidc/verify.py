@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from doorward.core.identity import principal_from_claims
-from doorward.errors import Unauthenticated
+from doorward.errors import Misconfigured, Unauthenticated
 from doorward.model import Principal
 from doorward.oidc.discovery import shown
 from doorward.oidc.issuer import Issuer
@@ -36,7 +36,7 @@ class VerifiedToken:
 
 
 class TokenVerifier:
-    """Verifies the tokens of all configured issuers."""
+    """Verifies the tokens of all configured issuers; raises Misconfigured for one issuer under two aliases."""
 
     def __init__(
         self,
@@ -46,7 +46,14 @@ class TokenVerifier:
         *,
         most_remembered: int = 4096,
     ) -> None:
-        self._issuers = {issuer.url: issuer for issuer in issuers}
+        self._issuers: dict[str, Issuer] = {}
+        for issuer in issuers:
+            if self._issuers.setdefault(issuer.url, issuer) is not issuer:
+                raise Misconfigured(
+                    f"'{issuer.alias}' and '{self._issuers[issuer.url].alias}' are one issuer",
+                    cause="issuer-twice",
+                    hint="keep one alias for each issuer, since a token names its issuer alone",
+                )
         self._rings = rings
         self._owners = dict(owners)
         self._most_remembered = most_remembered
