@@ -32,7 +32,8 @@ STOCK = {
         f"/flows/{FLOW}/response/content.data",
         {"GET"},
     ),
-    r"/flows/(?P<flow_id>[0-9a-f\-]+)/(?P<message>request|response|messages)/content/(?P<content_view>[0-9a-zA-Z\-\_%]+)(?:\.json)?": (
+    r"/flows/(?P<flow_id>[0-9a-f\-]+)/(?P<message>request|response|messages)"
+    r"/content/(?P<content_view>[0-9a-zA-Z\-\_%]+)(?:\.json)?": (
         f"/flows/{FLOW}/response/content/Auto.json",
         {"GET"},
     ),

@@ -18,7 +18,7 @@ from doorward.core.entry import Role as LedgerRole
 from doorward.ledger.channel import socket_path, unix_connect
 from doorward.ledger.client import HoldRequest, LedgerClient
 from doorward.ledger.server import serve_ledger
-from doorward.model import Approvers, Ask, Hold, NewEntry
+from doorward.model import Approvers, Ask, Hold, Json, NewEntry
 from doorward.oidc.issuer import Issuer
 from doorward.store.rebuild import INDEX
 from tests.parts.provider import Provider
@@ -67,7 +67,7 @@ class RunningConsole:
 
     async def send(self, request: str, *, hold: Hold | None = None, status: int = 200) -> None:
         """A request that went out and was answered."""
-        intent = {
+        intent: dict[str, Json] = {
             "request": request,
             "principal": "corp:agent-7",
             "owner": "corp:alice",
@@ -91,7 +91,7 @@ class RunningConsole:
         if hold is not None:
             entries.insert(0, NewEntry("hold.used", {"hold": hold.id, "request": request, "digest": hold.digest}))
         await self.worker.append(*entries)
-        outcome = {
+        outcome: dict[str, Json] = {
             "request": request,
             "status": status,
             "executed": "yes",
@@ -163,15 +163,23 @@ async def running_console(provider: Provider, **changes: Any) -> AsyncIterator[R
             public_url="http://127.0.0.1:0",
             listen=("127.0.0.1", 0),
         )
-        url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        url: list[str] = []
+        ready = asyncio.Event()
+
+        def on_ready(said: str) -> None:
+            url.append(said)
+            ready.set()
+
         task = asyncio.create_task(
-            serve_console(replace(config, **changes), clients[1], place / "var" / INDEX, on_ready=url.set_result)
+            serve_console(replace(config, **changes), clients[1], place / "var" / INDEX, on_ready=on_ready)
         )
         stack.push_async_callback(_cancelled, task)
-        await asyncio.wait({task, url}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait({task, waiting}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
         if task.done():
             task.result()
-        yield RunningConsole(url.result(), clients[0], provider, place / "var", task)
+        yield RunningConsole(url[0], clients[0], provider, place / "var", task)
 
 
 async def _ended(task: asyncio.Task[None], stop: asyncio.Event) -> None:

@@ -18,6 +18,7 @@ from doorward.errors import Refused
 from doorward.model import Ask, Hold, HoldState, Json
 
 PREVIEW_BYTES = 4096
+MOST_INDENTED_BYTES = 1024 * 1024
 LONGEST_TEXT = 2000
 
 type Card = dict[str, object]
@@ -90,7 +91,7 @@ def seen_mark(cards: Sequence[Card]) -> str:
 
 def body_preview(body: bytes) -> Mapping[str, object]:
     """Return the beginning of a masked body as text; JSON is indented, its numbers stay as they are."""
-    text = _indented(body) or body
+    text = indented_json(body) or body
     shown = text[:PREVIEW_BYTES]
     return {
         "text": visible(shown.decode("utf-8", "backslashreplace"), lines=True),
@@ -128,8 +129,9 @@ def _text(summary: Mapping[str, Json], name: str) -> str:
     return visible(value, longest=LONGEST_TEXT) if isinstance(value, str) else ""
 
 
-def _indented(body: bytes) -> bytes | None:
-    if body.lstrip()[:1] not in (b"{", b"[") or len(body) > 64 * PREVIEW_BYTES:
+def indented_json(body: bytes) -> bytes | None:
+    """Return a JSON object or array on lines of its own, each number with all its digits; None for all else."""
+    if body.lstrip()[:1] not in (b"{", b"[") or len(body) > MOST_INDENTED_BYTES:
         return None
     try:
         return msgspec.json.format(body, indent=2)

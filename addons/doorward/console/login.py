@@ -17,7 +17,7 @@ from doorward.console.config import ConsoleConfig
 from doorward.console.gate import Guarded
 from doorward.console.guards import return_path
 from doorward.console.mitm import close_sockets
-from doorward.errors import DoorwardError, Refused, Unclear
+from doorward.errors import DoorwardError, Refused, Unauthenticated, Unclear
 from doorward.ledger.client import LedgerClient
 from doorward.model import NewEntry, Principal
 from doorward.oidc.login import LoginFlow, PendingLogin
@@ -113,7 +113,7 @@ class LoginRoom(Guarded):
 
     def drop_cookie(self, name: str) -> None:
         """Take a cookie back."""
-        self.set_cookie(name, "", max_age=0, path="/", httponly=True, secure=self.gate.address.secure, samesite="Lax")
+        self.clear_cookie(name, path="/", httponly=True, secure=self.gate.address.secure, samesite="Lax")
 
 
 class Login(LoginRoom):
@@ -133,6 +133,7 @@ class Callback(LoginRoom):
 
     async def get(self) -> None:
         """Let the person in, or say why not."""
+        answer = self._answer()
         taken = self.logins.pending.take(self.get_cookie(self.login_cookie), time.monotonic())
         self.drop_cookie(self.login_cookie)
         client = self.request.remote_ip or ""
@@ -144,10 +145,12 @@ class Callback(LoginRoom):
             )
         pending, goes_to = taken
         try:
-            person = await self.logins.flow.finish(pending, self._answer())
+            person = await self.logins.flow.finish(pending, answer)
         except DoorwardError as error:
             await self.logins.note_failure(None, error.cause, client)
-            self.problem(403 if isinstance(error, Refused) else error.status, error.message, error.hint, error.cause)
+            self.problem(
+                403 if isinstance(error, Unauthenticated) else error.status, error.message, error.hint, error.cause
+            )
             return
         roles = self.logins.config.roles_of(person)
         if not roles:

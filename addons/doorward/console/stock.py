@@ -15,8 +15,10 @@ import tornado.web
 from mitmproxy import contentviews, http, version
 from mitmproxy.flow import Flow
 from mitmproxy.tools.web import app as mitmweb
+from mitmproxy.utils.strutils import cut_after_n_lines
 
 from doorward.console.bodies import Bodies
+from doorward.console.cards import indented_json
 from doorward.console.copies import Side, body_place
 from doorward.console.gate import Guarded
 from doorward.console.visible import visible
@@ -160,18 +162,21 @@ class ContentView(MitmwebRoom, mitmweb.FlowContentView):
         """Fetch it, which is recorded, and draw it away from the loop."""
         flow = _http(self.flow)
         body = await _read(self, flow, Side(message))
-        lines = self.get_query_argument("lines", "")
-        drawn = await asyncio.to_thread(
-            self.message_to_json,
-            content_view,
-            _filled(flow, Side(message), body[:LARGEST_VIEW_BYTES]),
-            flow,
-            int(lines) if lines.isdecimal() else None,
-        )
+        asked = self.get_query_argument("lines", "")
+        lines = int(asked) if asked.isdecimal() and len(asked) < 8 else None
+        drawn = await asyncio.to_thread(self._draw, flow, Side(message), body[:LARGEST_VIEW_BYTES], content_view, lines)
         drawn["text"] = visible(drawn["text"], lines=True)
         if len(body) > LARGEST_VIEW_BYTES:
             drawn["description"] += f" (the first {LARGEST_VIEW_BYTES} of {len(body)} bytes)"
         self.answer_json(drawn)
+
+    def _draw(self, flow: http.HTTPFlow, side: Side, body: bytes, view: str, lines: int | None) -> dict[str, Any]:
+        if view.lower() in ("auto", "json") and (text := indented_json(body)) is not None:
+            # mitmproxy's own view of JSON loses digits of numbers
+            shown = cut_after_n_lines(text.decode("utf-8", "backslashreplace"), lines or LARGEST_VIEW_BYTES)
+            return {"text": shown, "view_name": "JSON", "syntax_highlight": "yaml", "description": ""}
+        drawn: dict[str, Any] = self.message_to_json(view, _filled(flow, side, body), flow, lines)
+        return drawn
 
 
 class Updates(Guarded, mitmweb.ClientConnection):
