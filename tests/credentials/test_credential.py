@@ -116,21 +116,3 @@ def test_a_secret_is_neither_pickled_nor_copied(path: Path, thing: str) -> None:
         copy.deepcopy(subject)
     with pytest.raises(TypeError):
         copy.copy(subject)
-
-
-def test_a_variable_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BILLING_TOKEN", FIRST.decode())
-    source = CredentialSource(CredentialSpec("billing-token", "X-Api-Key", "{secret}", env="BILLING_TOKEN"), KEY)
-    assert "variable BILLING_TOKEN" in repr(source)
-    first = source.load()
-    assert first.reveal() == FIRST.decode()
-    monkeypatch.setenv("BILLING_TOKEN", SECOND.decode())
-    assert source.load() is first
-
-
-def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("BILLING_TOKEN", raising=False)
-    spec = CredentialSpec("billing-token", "Authorization", "{secret}", env="BILLING_TOKEN")
-    with pytest.raises(Misconfigured, match="BILLING_TOKEN") as caught:
-        CredentialSource(spec, KEY).load()
-    assert caught.value.cause == "secret-absent"

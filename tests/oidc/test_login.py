@@ -1,6 +1,7 @@
 import base64
 import dataclasses
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -10,8 +11,11 @@ import pytest
 from doorward.errors import DoorwardError, Unauthenticated, Unavailable
 from doorward.model import Principal
 from doorward.oidc.issuer import Issuer
+from doorward.oidc.keys import Providers
 from doorward.oidc.login import LoginFlow, PendingLogin
-from tests.parts.provider import MockProvider, Provider, choose_user
+from doorward.oidc.verify import TokenVerifier
+from tests.parts.mock_provider import MockProvider, authorize_by_form, choose_user
+from tests.parts.provider import Provider
 
 REDIRECT = "http://127.0.0.1:8081/oidc/callback"
 CLIENT = "doorward-console"
@@ -242,3 +246,12 @@ async def test_logging_in_at_the_real_oidc_provider_mock() -> None:
         person = await flow.finish(pending, params)
         assert person == Principal("corp", "bob", ("corp:sre", "corp:staff"), None)
         assert (await refusal(flow, pending, params)).cause == "login-code"
+
+
+async def test_an_agents_token_by_a_scripted_code_flow() -> None:
+    with MockProvider({"agent-7": {"groups": ["agents"], "owner": "alice"}}) as provider:
+        issuer = Issuer("corp", provider.url, "doorward", ("RS256",), owner_claim="owner")
+        token = authorize_by_form(provider.url, client_id="doorward", sub="agent-7")
+        async with Providers([issuer]) as providers:
+            verified = TokenVerifier([issuer], providers.rings, {}).verify(token, datetime.now(UTC))
+    assert verified.principal == Principal("corp", "agent-7", ("corp:agents",), "corp:alice")

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from doorward.errors import Misconfigured
-from doorward.pki.authority import Authority, parse_authority
 from doorward.pki.files import CA_FILE, ROOT_FILE, ROOT_KEY_FILE, create_root, ensure_intermediate
 
 NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC)
@@ -82,28 +81,3 @@ def test_an_authority_that_others_can_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / CA_FILE).chmod(0o644)
     with pytest.raises(Misconfigured, match="0644, expected 0600"):
         ensure_intermediate(tmp_path, HOSTS, NOW)
-
-
-@pytest.mark.parametrize("key", ["garbage", "another key", "an RSA key"])
-def test_a_key_that_is_not_the_roots_is_refused(tmp_path: Path, key: str) -> None:
-    root = create_root(tmp_path / "one", NOW)
-    pem = {"garbage": b"garbage", "another key": create_root(tmp_path / "two", NOW).key_pem()}.get(key) or _rsa_pem()
-    with pytest.raises(Misconfigured) as caught:
-        parse_authority(pem, root.certificate_pem(), where="root")
-    assert caught.value.cause == "ca-unreadable"
-
-
-def test_an_authority_survives_its_files(tmp_path: Path) -> None:
-    root = create_root(tmp_path, NOW)
-    read: Authority = parse_authority(root.key_pem(), root.certificate_pem(), where="root")
-    assert read.certificate == root.certificate
-
-
-def _rsa_pem() -> bytes:
-    from cryptography.hazmat.primitives import serialization
-
-    from tests.parts.tokens import private_key
-
-    return private_key("RS256").private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
