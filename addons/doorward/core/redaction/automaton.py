@@ -16,7 +16,7 @@ from doorward.core.redaction.scan import Scan, best_proof, escapes_of, needle, p
 
 type Place = tuple[int, int]  # a rule, and how many of its steps are taken
 
-MAX_STATES = 4096  # kept at a time; rules like $..a.*.*.* can make very many
+MAX_STATES = 1024  # kept at a time; rules like $..a.*.*.* can make very many
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +116,7 @@ class Automaton:
                     other.add(target)
                 case Positions() | Span() as selector:
                     positional.append((selector, target))
-                case Matching() as selector:
+                case selector:
                     matching.append((selector, target))
         state.other = self._state(frozenset(other))
         state.named = {name: self._state(frozenset(places | other)) for name, places in named.items()}

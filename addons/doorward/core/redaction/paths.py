@@ -89,12 +89,14 @@ def parse_path(path: str) -> tuple[Step, ...]:
         if any(found["lost"] for found in _LOST_ESCAPE.finditer(string)):
             raise unsupported(path, "write the character itself; only \\\\, \\' and \\\" are escapes in a name")
     try:
+        path.encode()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            tree = parse(path)
-    except (JSONPathError, RecursionError, ValueError, TypeError, AttributeError):
-        raise unsupported(path, "names other than letters, digits, _ and - are quoted: $..['straße']") from None
-    nodes = list(_flatten(path, tree))
+            # What jsonpath-ng is about to drop is refused, but for `&` between conditions, which is as clear as `&&`.
+            warnings.simplefilter("error", DeprecationWarning)
+            warnings.filterwarnings("ignore", "The `&` operator in filters", DeprecationWarning)
+            nodes = list(_flatten(path, parse(path)))
+    except (JSONPathError, DeprecationWarning, RecursionError, UnicodeEncodeError):
+        raise unsupported(path, "quote values, and names other than letters, digits, _ and -: $..['straße']") from None
     if nodes[0] is not _ROOT:
         raise unsupported(path, "a path begins with $, as in $..email")
     steps: list[Step] = []

@@ -60,7 +60,7 @@ def redact_json(automaton: Automaton, body: bytes, replacer: Replacer) -> Redact
         raise Withheld(
             "the answer is not JSON that can be masked",
             cause=error.cause,
-            hint="see the cause; nothing of it was passed on",
+            hint="the target may answer with one JSON document in UTF-8",
         ) from None
 
 
