@@ -1,0 +1,214 @@
+"""The order of the addons, as one list; their dependencies are put together here.
+
+One list serves both directions: requests meet the steps from the top to the bottom, and so
+do answers. `inject` is last, so no addon behind it can see a secret, and on the way back it
+lets nothing go that was not cleared and recorded. The only importer of `credentials`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from mitmproxy import connection, http
+
+from doorward.core.policy import Policy
+from doorward.core.redaction.echo import EchoGuard
+from doorward.core.redaction.masks import Replacer, sentinel_for
+from doorward.credentials.credential import Credential, CredentialSource, CredentialSpec
+from doorward.errors import DoorwardError, Misconfigured, Unavailable
+from doorward.gateway.authenticate import Authenticate
+from doorward.gateway.authorize import Authorize
+from doorward.gateway.dial import Dial
+from doorward.gateway.exchange import Exchange, Exchanges
+from doorward.gateway.hold import Hold
+from doorward.gateway.inject import Inject
+from doorward.gateway.interpret import Interpret
+from doorward.gateway.mitm.tls import Certificates
+from doorward.gateway.only_http import OnlyHttp
+from doorward.gateway.record import Record
+from doorward.gateway.redact import Redact
+from doorward.gateway.refusals import Refusals
+from doorward.gateway.refuse import problem_response
+from doorward.gateway.tunnels import new_tunnels
+from doorward.ledger.client import LedgerClient
+from doorward.oidc.verify import TokenVerifier
+from doorward.settings import CredentialSettings, Settings
+
+_log = logging.getLogger(__name__)
+
+type Hooks = Mapping[str, Sequence[Callable[[Any], Any]]]
+
+# Every hook of mitmproxy that a step of ours may have.
+HOOK_NAMES = (
+    "next_layer",
+    "tls_clienthello",
+    "tls_start_client",
+    "tls_start_server",
+    "server_connect",
+    "http_connect",
+    "http_connect_error",
+    "requestheaders",
+    "request",
+    "responseheaders",
+    "response",
+    "error",
+)
+
+
+class TargetCredential:
+    """One credential; `authorize`, `redact` and `inject` are each handed the side that they need."""
+
+    def __init__(self, source: CredentialSource) -> None:
+        self._source = source
+        self._guarded: Credential | None = None
+        self._guard: EchoGuard | None = None
+
+    def generation(self) -> str:
+        """A name for the secret of now."""
+        return self._source.load().generation
+
+    def echo_guard(self) -> EchoGuard:
+        """A guard for the current and the last secret; built anew when they change."""
+        credential = self._source.load()
+        if self._guard is None or credential is not self._guarded:
+            self._guarded, self._guard = credential, EchoGuard(credential.secrets)
+        return self._guard
+
+    def wire_header(self, generation: str) -> tuple[str, str]:
+        """The header for the wire; raises Unavailable where the secret changed since the decision."""
+        credential = self._source.load()
+        if credential.generation != generation:
+            raise Unavailable(
+                "the credential was rotated meanwhile", cause="credential-rotated", hint="repeat the request"
+            )
+        return credential.header, credential.reveal()
+
+
+class Chain:
+    """The data plane put together; also the word of the steps to mitmproxy's layers (`mitm.http.Plane`)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        ledger: LedgerClient,
+        verifier: TokenVerifier,
+        policy: Callable[[], Policy],
+        certificates: Certificates,
+        credentials: Mapping[str, TargetCredential],
+        key: bytes,
+        close: Callable[[connection.Client], None],
+        own_listeners: Callable[[], Sequence[tuple[str, int]]],
+    ) -> None:
+        limits = settings.limits
+        self.head_bytes = limits.header
+        self.request_bytes = limits.request_body
+        self.response_bytes = limits.response_body
+        self._close_connection = close
+        self.exchanges = exchanges = Exchanges()
+        self.refusals = Refusals(ledger)
+        self._tasks: set[asyncio.Task[None]] = set()
+        tunnels = new_tunnels()
+        listener = (settings.tls.cert, settings.tls.key) if settings.tls else None
+        replacer = Replacer(sentinel_for(key), key)
+        headers = {alias: each.header for alias, each in settings.credentials.items()}
+        self._inject = Inject(exchanges, credentials)
+        self._record = Record(exchanges, ledger, self.refusals, recorded=limits.recorded_body)
+        self.addons: tuple[object, ...] = (
+            Authenticate(exchanges, tunnels, verifier, utc_now),
+            OnlyHttp(exchanges, tunnels, self, certificates, policy, self._refuse_connection, listener),
+            Interpret(exchanges, tunnels, policy, headers, limits.request_body, replacer.sentinel),
+            Authorize(exchanges, key, credentials),
+            Redact(exchanges, replacer, credentials, answer_limit=limits.response_body, recorded=limits.recorded_body),
+            Hold(
+                exchanges,
+                tunnels,
+                ledger,
+                policy,
+                verifier,
+                utc_now,
+                wait_s=settings.hold.wait,
+                repeat_s=settings.hold.repeat,
+                open_per_principal=settings.hold.open_per_principal,
+                page=f"{settings.console.public_url}/approvals" if settings.console else "",
+            ),
+            self._record,
+            Dial(exchanges, own_listeners),
+            self._inject,
+        )
+        self.hooks: Hooks = {
+            name: tuple(getattr(addon, name) for addon in self.addons if hasattr(addon, name)) for name in HOOK_NAMES
+        }
+
+    def wire(self, flow: http.HTTPFlow) -> http.Request:
+        """The head for the wire."""
+        return self._inject.wire(flow)
+
+    def failed(self, flow: http.HTTPFlow, error: DoorwardError) -> None:
+        """Something below HTTP failed: the first cause counts."""
+        exchange = self.exchanges.of(flow)
+        if exchange.refusal is None and not exchange.recorded:
+            exchange.refusal = error
+
+    def page(self, flow: http.HTTPFlow | None, error: DoorwardError) -> http.Response:
+        """Our page in the place of mitmproxy's."""
+        exchange = self.exchanges.of(flow) if flow is not None else Exchange(client="")
+        return problem_response(exchange.refusal or error, exchange, exchange.executed)
+
+    def unreadable(self, client: connection.Client, error: DoorwardError) -> None:
+        """What the agent sent is not HTTP."""
+        self._later(self.refusals.record_connection(str(client.peername[0]), error.cause))
+
+    def crashed(self, client: connection.Client, error: Exception) -> None:
+        """A layer raised: each exchange of the connection gets its outcome."""
+        _log.error("a layer of the connection from %s raised %s", client.peername, type(error).__name__)
+        for flow, exchange in self.exchanges.of_client(client):
+            self._later(self._record.conclude_crashed(flow, exchange))
+
+    async def stop(self) -> None:
+        """Write what is still to be written."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.refusals.write_counts()
+
+    def _refuse_connection(self, client: connection.Client, error: DoorwardError) -> None:
+        self.unreadable(client, error)
+        self._close_connection(client)
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def load_credentials(settings: Settings, key: bytes) -> dict[str, TargetCredential]:
+    """All credentials of the settings, each read once; raises Misconfigured."""
+    loaded = {}
+    for alias, each in settings.credentials.items():
+        source = CredentialSource(_spec(alias, each), key)
+        source.load()
+        loaded[alias] = TargetCredential(source)
+    return loaded
+
+
+def check_secrets(settings: Settings, key: bytes) -> list[Misconfigured]:
+    """What is wrong with the files of credentials, for `doorward check`."""
+    problems = []
+    for alias, each in settings.credentials.items():
+        try:
+            CredentialSource(_spec(alias, each), key).load()
+        except Misconfigured as error:
+            problems.append(error)
+    return problems
+
+
+def _spec(alias: str, settings: CredentialSettings) -> CredentialSpec:
+    return CredentialSpec(
+        alias=alias, header=settings.header, template=settings.value, file=settings.secret.file, env=settings.secret.env
+    )
+
+
+def utc_now() -> datetime:
+    """The time, for the steps; the one clock of this plane."""
+    return datetime.now(UTC)

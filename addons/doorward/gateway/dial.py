@@ -1,0 +1,117 @@
+"""Which address is dialled: only one of the target's name, and never a place nobody meant.
+
+Runs after the intent is durable, since looking a name up is egress too. Link-local and
+metadata addresses and our own listeners are refused; the address that was checked is the
+one that is dialled, so a second answer of the name server changes nothing. TLS is verified
+against the target's own name.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Sequence
+from weakref import WeakKeyDictionary
+
+from mitmproxy import connection, http, tls
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from doorward.errors import TargetFailed, Unavailable, Unclear
+from doorward.gateway.exchange import Exchange, Exchanges
+from doorward.gateway.guard import request_step
+from doorward.gateway.mitm.tls import call_target
+from doorward.model import Target
+
+type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# Addresses at which clouds answer with credentials, beyond link-local 169.254.0.0/16 and fe80::/10.
+_METADATA = frozenset({ipaddress.ip_address("100.100.100.200"), ipaddress.ip_address("fd00:ec2::254")})
+_REMEMBERED_S = 5.0  # an answer of the name server
+
+
+class Dial:
+    """Points the request at a checked address, and refuses to open any other connection."""
+
+    def __init__(self, exchanges: Exchanges, own_listeners: Callable[[], Sequence[tuple[str, int]]]) -> None:
+        self.exchanges = exchanges
+        self._own_listeners = own_listeners
+        self._remembered: dict[tuple[str, int], tuple[float, str]] = {}
+        # By connection: two targets may share an address, and each must prove its own name.
+        self._checked: WeakKeyDictionary[connection.Client, dict[tuple[str, int], Target]] = WeakKeyDictionary()
+
+    @request_step()
+    async def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Look the target's name up, check the address, and put it in the name's place."""
+        target = exchange.target
+        if target is None or exchange.intent is None:
+            raise Unclear("no intent is recorded", cause="unrecorded", hint="repeat the request")
+        address = await self._address_of(target)
+        checked = self._checked.setdefault(flow.client_conn, {})
+        if target.scheme == "https" and checked.setdefault((address, target.port), target) != target:
+            raise Unavailable(
+                "the target changed while this connection was open",
+                cause="target-changed",
+                hint="open a new connection",
+            )
+        checked[(address, target.port)] = target
+        flow.request.data.host = address
+
+    def server_connect(self, opening: ServerConnectionHookData) -> None:
+        """The last look before a socket is opened."""
+        address = opening.server.address
+        if address is None or (address[0], address[1]) not in self._checked.get(opening.client, {}):
+            opening.server.error = "not an address that was checked"
+
+    def tls_start_server(self, start: tls.TlsData) -> None:
+        """TLS to the target's own name, under its own authority."""
+        server = start.conn
+        if not isinstance(server, connection.Server) or server.address is None:
+            return
+        checked = self._checked.get(start.context.client, {})
+        target = checked.get((server.address[0], server.address[1]))
+        if target is None:
+            return  # without a context the layer closes the connection
+        call_target(start, target.host, target.ca, http2=start.context.client.alpn == b"h2")
+        server.sni = target.host
+
+    async def _address_of(self, target: Target) -> str:
+        remembered = self._remembered.get((target.host, target.port))
+        now = time.monotonic()
+        if remembered is not None and now - remembered[0] < _REMEMBERED_S:
+            return remembered[1]
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        except OSError:
+            raise TargetFailed(
+                f"the name of target {target.name} is not known", cause="target-unknown", hint="check its url"
+            ) from None
+        addresses = [str(each[4][0]) for each in found]
+        for address in addresses:
+            self._check(address, target)
+        if not addresses:
+            raise TargetFailed(f"target {target.name} has no address", cause="target-unknown", hint="check its url")
+        self._remembered[(target.host, target.port)] = (now, addresses[0])
+        return addresses[0]
+
+    def _check(self, text: str, target: Target) -> None:
+        address = _unmapped(ipaddress.ip_address(text.partition("%")[0]))
+        forbidden = address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA
+        if forbidden or any(_is_ours(address, target.port, own) for own in self._own_listeners()):
+            raise TargetFailed(
+                f"target {target.name} leads to an address that is never dialled",
+                cause="dial-guard",
+                hint="link-local, metadata and the gateway's own addresses are refused; check the target's url and DNS",
+            )
+
+
+def _unmapped(address: Address) -> Address:
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped or address
+
+
+def _is_ours(address: Address, port: int, own: tuple[str, int]) -> bool:
+    host, own_port = own
+    if port != own_port:
+        return False
+    listening = ipaddress.ip_address(host)
+    return listening.is_unspecified or address == listening

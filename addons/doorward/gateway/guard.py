@@ -1,0 +1,92 @@
+"""The decorator on every hook of this plane: whatever goes wrong becomes a refusal.
+
+mitmproxy logs a hook that raises and goes on, so addons fail open by nature
+(`mitmproxy/addonmanager.py`, `safecall`); and an answer set by one addon does not stop the
+`request` hooks of the next. Hence: an exception or a passed deadline refuses the flow, and
+a refused flow skips the remaining steps of its request. Steps of the answer always run,
+since they are what clears and records it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Concatenate, Protocol
+
+from mitmproxy import http
+
+from doorward.errors import DoorwardError, Unavailable
+from doorward.gateway.exchange import Exchange, Exchanges
+from doorward.gateway.refuse import refuse
+
+_log = logging.getLogger(__name__)
+
+DEADLINE_S = 20.0
+
+
+class Step(Protocol):
+    """An addon of the chain: it knows where the exchanges are."""
+
+    exchanges: Exchanges
+
+
+type Hook[S] = Callable[Concatenate[S, http.HTTPFlow, Exchange, ...], Awaitable[None]]
+
+
+def request_step[S: Step](
+    *, deadline_s: float = DEADLINE_S
+) -> Callable[[Hook[S]], Callable[[S, http.HTTPFlow], Awaitable[None]]]:
+    """Guard a hook on the way to the target; skipped once the flow is refused."""
+    return _guard(deadline_s, skip_refused=True)
+
+
+def answer_step[S: Step](
+    *, deadline_s: float = DEADLINE_S
+) -> Callable[[Hook[S]], Callable[[S, http.HTTPFlow], Awaitable[None]]]:
+    """Guard a hook on the way back; runs for refusals too."""
+    return _guard(deadline_s, skip_refused=False)
+
+
+def _guard[S: Step](
+    deadline_s: float, *, skip_refused: bool
+) -> Callable[[Hook[S]], Callable[[S, http.HTTPFlow], Awaitable[None]]]:
+    def decorate(hook: Hook[S]) -> Callable[[S, http.HTTPFlow], Awaitable[None]]:
+        async def guarded(self: S, flow: http.HTTPFlow) -> None:
+            exchange = self.exchanges.of(flow)
+            if skip_refused and exchange.refusal is not None:
+                return
+            try:
+                async with asyncio.timeout(deadline_s):
+                    await hook(self, flow, exchange)
+            except DoorwardError as error:
+                refuse(flow, exchange, error)
+            except TimeoutError:
+                _log.error("request %s: %s took longer than %s s", exchange.id, hook.__qualname__, deadline_s)
+                refuse(flow, exchange, _failed("a step of the gateway took too long", "gateway-timeout"))
+            except Exception as error:
+                # The class alone: a message could quote what the agent or the target sent.
+                _log.error(
+                    "request %s: %s raised %s",
+                    exchange.id,
+                    hook.__qualname__,
+                    type(error).__name__,
+                    exc_info=_where(error),
+                )
+                refuse(flow, exchange, _failed("a step of the gateway failed", "gateway-error"))
+
+        guarded.__name__ = hook.__name__
+        guarded.__qualname__ = hook.__qualname__
+        return guarded
+
+    return decorate
+
+
+def _failed(message: str, cause: str) -> Unavailable:
+    return Unavailable(
+        message, cause=cause, hint="repeat the request later; if it fails again, tell the operator its id"
+    )
+
+
+def _where(error: Exception) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    """The traceback with the message taken off."""
+    return (RuntimeError, RuntimeError(type(error).__name__), error.__traceback__)

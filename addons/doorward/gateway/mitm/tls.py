@@ -1,0 +1,113 @@
+"""TLS on both sides, as pyOpenSSL contexts that mitmproxy's layers take.
+
+Towards agents: a leaf for exactly the host of the tunnel, signed by our intermediate, so
+that a name-constrained authority is never asked for another name. Towards targets: the
+target's own name and authority are verified, never what the agent said. Contexts are
+cached by mitmproxy by path; `Certificates.reload` clears those caches.
+"""
+
+import ipaddress
+import ssl
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from mitmproxy import certs, tls
+from mitmproxy.addons.tlsconfig import DEFAULT_HOSTFLAGS
+from mitmproxy.net import tls as net_tls
+from OpenSSL import SSL
+
+_STORE_NAME = "mitmproxy"
+
+
+class Certificates:
+    """Leaf certificates for agents, from the intermediate in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the authority again, after a reissue."""
+        net_tls.create_client_proxy_context.cache_clear()
+        net_tls.create_proxy_server_context.cache_clear()
+        self._store = certs.CertStore.from_store(str(self._folder), _STORE_NAME, 2048)
+
+    def serve(self, start: tls.TlsData, host: str) -> None:
+        """Answer the agent's handshake as `host`."""
+        entry = self._store.get_cert(host, [_general_name(host)])
+        agent = net_tls.create_client_proxy_context(
+            method=net_tls.Method.TLS_SERVER_METHOD,
+            min_version=net_tls.Version.TLS1_2,
+            max_version=net_tls.Version.UNBOUNDED,
+            cipher_list=None,
+            ecdh_curve=None,
+            chain_file=entry.chain_file,
+            request_client_cert=False,
+            alpn_select_callback=_select_alpn,
+            extra_chain_certs=(),
+            dhparams=self._store.dhparams,
+        )
+        start.ssl_conn = SSL.Connection(agent)
+        start.ssl_conn.use_certificate(entry.cert.to_cryptography())
+        start.ssl_conn.use_privatekey(entry.privatekey)
+        start.ssl_conn.set_accept_state()
+
+
+def serve_listener(start: tls.TlsData, cert: Path, key: Path) -> None:
+    """Answer the handshake with the proxy itself (`HTTPS_PROXY=https://…`), HTTP/1.1 only."""
+    outer = SSL.Context(SSL.TLS_SERVER_METHOD)
+    outer.set_min_proto_version(SSL.TLS1_2_VERSION)
+    outer.use_certificate_chain_file(str(cert))
+    outer.use_privatekey_file(str(key))
+    outer.set_alpn_select_callback(_select_http1)
+    start.ssl_conn = SSL.Connection(outer)
+    start.ssl_conn.set_accept_state()
+
+
+def call_target(start: tls.TlsData, host: str, ca: str | None, *, http2: bool) -> None:
+    """Begin the handshake with a target, which must prove to be `host` under `ca` or the system's store."""
+    target = net_tls.create_proxy_server_context(
+        method=net_tls.Method.TLS_CLIENT_METHOD,
+        min_version=net_tls.Version.TLS1_2,
+        max_version=net_tls.Version.UNBOUNDED,
+        cipher_list=None,
+        ecdh_curve=None,
+        verify=net_tls.Verify.VERIFY_PEER,
+        ca_path=None,
+        ca_pemfile=ca or ssl.get_default_verify_paths().cafile,  # mitmproxy falls back to certifi's
+        client_cert=None,
+        legacy_server_connect=False,
+    )
+    start.ssl_conn = SSL.Connection(target)
+    # pyOpenSSL offers no call for the expected name; the same parameters as mitmproxy's tlsconfig sets.
+    lib: Any = SSL._lib  # type: ignore[attr-defined]
+    wanted = lib.SSL_get0_param(start.ssl_conn._ssl)
+    lib.X509_VERIFY_PARAM_set_hostflags(wanted, DEFAULT_HOSTFLAGS)
+    try:
+        address = ipaddress.ip_address(host).packed
+    except ValueError:
+        name = host.encode("ascii")
+        start.ssl_conn.set_tlsext_host_name(name)
+        done = lib.X509_VERIFY_PARAM_set1_host(wanted, name, len(name))
+    else:
+        done = lib.X509_VERIFY_PARAM_set1_ip(wanted, address, len(address))
+    if done != 1:
+        raise ValueError("the expected name of the target could not be set")
+    start.ssl_conn.set_alpn_protos([b"h2", b"http/1.1"] if http2 else [b"http/1.1"])
+    start.ssl_conn.set_connect_state()
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _select_alpn(_: SSL.Connection, offered: list[bytes]) -> Any:
+    return next((each for each in offered if each in (b"h2", b"http/1.1")), SSL.NO_OVERLAPPING_PROTOCOLS)
+
+
+def _select_http1(_: SSL.Connection, offered: list[bytes]) -> Any:
+    return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS

@@ -1,0 +1,108 @@
+"""The policy of now: loaded from a folder, watched, and swapped only for one that is good.
+
+A reload that fails keeps the last good policy, loudly: an entry and a line in the log. The
+full text goes into the ledger before the first request is decided by it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
+
+from doorward.core.policy import Policy
+from doorward.core.policy_file import load_policy
+from doorward.errors import DoorwardError, Misconfigured, Unavailable
+from doorward.model import NewEntry
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 1.0
+_MOST_FILES = 500
+_MOST_BYTES = 4 << 20
+
+type Fingerprint = tuple[tuple[str, int, int], ...]
+
+
+def read_policy_files(folder: Path) -> dict[str, str]:
+    """Text of each `*.yaml` in the folder, by name; raises Misconfigured."""
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise Misconfigured(f"no policy files in {folder}", hint="put policies as *.yaml there")
+    if len(files) > _MOST_FILES or sum(file.stat().st_size for file in files) > _MOST_BYTES:
+        raise Misconfigured(f"too much policy in {folder}", hint=f"at most {_MOST_FILES} files and 4 MiB")
+    try:
+        return {file.name: file.read_text(encoding="utf-8") for file in files}
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"cannot read the policies in {folder}: {error}", hint="they are UTF-8 files") from None
+
+
+class Policies:
+    """Holds the current policy; call it to get it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        issuers: Collection[str],
+        credentials: Collection[str],
+        append: Callable[[NewEntry], Awaitable[object]],
+        accept: Callable[[Policy], None],
+    ) -> None:
+        self._folder = folder
+        self._issuers = issuers
+        self._credentials = credentials
+        self._append = append
+        self._accept = accept  # may raise Misconfigured: a policy that cannot be served is not good
+        self._current: Policy | None = None
+        self._seen: Fingerprint = ()
+
+    def __call__(self) -> Policy:
+        """The last good policy."""
+        assert self._current is not None, "load() comes first"
+        return self._current
+
+    async def load(self) -> None:
+        """Read, check, record, then swap; raises Misconfigured or Unavailable and leaves the last good in place."""
+        looked = self._look()
+        texts = read_policy_files(self._folder)
+        policy = load_policy(texts, issuers=self._issuers, credentials=self._credentials)
+        self._accept(policy)
+        if self._current is not None and policy.digest == self._current.digest:
+            self._seen = looked
+            return
+        bodies = {name: text.encode() for name, text in texts.items()}
+        await self._append(NewEntry("policy.loaded", {"policy": policy.digest, "files": [*sorted(texts)]}, bodies))
+        self._current, self._seen = policy, looked
+        _log.warning("policy %s is in force", policy.digest[:12])
+
+    async def reload(self) -> None:
+        """As `load`, for a policy in service: what is wrong is recorded and said, not raised."""
+        looked = self._look()
+        try:
+            await self.load()
+        except Unavailable as error:
+            _log.error("the policy could not be recorded, and is tried again: %s", error)
+        except DoorwardError as error:
+            self._seen = looked  # wrong until somebody changes it
+            _log.error("the policy was not reloaded, the last good one stays in force: %s", error)
+            rejected = NewEntry("policy.rejected", {"cause": error.cause, "message": str(error)[:2000]})
+            try:
+                await self._append(rejected)
+            except DoorwardError as failure:
+                _log.error("the rejection could not be recorded: %s", failure.cause)
+
+    async def watch_for_ever(self) -> None:
+        """Reload whenever a file of the folder changed; cancelled at the stop."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            if self._look() != self._seen:
+                await self.reload()
+
+    def _look(self) -> Fingerprint:
+        seen = []
+        for file in sorted(self._folder.glob("*.yaml")):
+            try:
+                stat = file.stat()
+            except OSError:
+                continue
+            seen.append((file.name, stat.st_mtime_ns, stat.st_size))
+        return tuple(seen)

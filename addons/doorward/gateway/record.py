@@ -1,0 +1,157 @@
+"""Writes ahead, and writes after: the intent before anything is dialled, the outcome before the agent sees it.
+
+An approved hold is used up in the intent's own transaction. Refusals are entries too; those
+of one cause from one place are counted (`refusals.py`).
+"""
+
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from mitmproxy import http
+
+from doorward.core.holds import asks_json
+from doorward.errors import DoorwardError, TargetFailed, Unavailable, Unclear
+from doorward.gateway.exchange import Exchange, Exchanges
+from doorward.gateway.guard import answer_step, request_step
+from doorward.gateway.refusals import Refusals
+from doorward.ledger.client import Appended
+from doorward.model import Json, Mask, NewEntry
+
+_log = logging.getLogger(__name__)
+_MOST_MASK_ROWS = 40  # an entry has 16 KiB; the rest is counted
+
+
+class EntryLedger(Protocol):
+    """The part of the ledger that entries go through."""
+
+    async def append(self, *entries: NewEntry) -> Appended:
+        """Durable when it returns; raises Unavailable, or Refused where a state forbids it."""
+
+
+class Record:
+    """Sets `intent` and `recorded` of the exchange."""
+
+    def __init__(self, exchanges: Exchanges, ledger: EntryLedger, refusals: Refusals, *, recorded: int) -> None:
+        self.exchanges = exchanges
+        self._ledger = ledger
+        self._refusals = refusals
+        self._recorded = recorded
+
+    @request_step()
+    async def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The intent; nothing has left yet, and nothing leaves unless this returns."""
+        intent = self._intent(exchange)
+        if exchange.hold is None:
+            appended = await self._ledger.append(intent)
+        else:
+            fields: dict[str, Json] = {"hold": exchange.hold.id, "request": exchange.id, "digest": exchange.digest}
+            if exchange.decision is not None and exchange.decision.asks:
+                fields["asks"] = asks_json(exchange.decision.asks)  # the ledger compares them with the hold's
+            used = NewEntry("hold.used", fields)
+            appended = await self._ledger.append(used, intent)
+        exchange.intent = appended.seqs[-1]
+
+    @answer_step()
+    async def response(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The outcome, or the refusal, before the agent gets it."""
+        await self._conclude(flow, exchange)
+
+    @answer_step()
+    async def http_connect_error(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """A refused CONNECT has no `response` hook."""
+        await self._conclude(flow, exchange)
+
+    @answer_step()
+    async def error(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The connection to agent or target failed, before or after the request was sent."""
+        if exchange.refusal is None:
+            exchange.refusal = TargetFailed("the connection failed", cause="connection-failed")
+        await self._conclude(flow, exchange)
+
+    async def conclude_crashed(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """A layer raised: the connection is gone, the entry must not be."""
+        exchange.refusal = Unavailable("a layer of the gateway failed", cause="gateway-error")
+        try:
+            await self._conclude(flow, exchange)
+        except DoorwardError as error:
+            _log.error("request %s crashed and its outcome could not be recorded: %s", exchange.id, error.cause)
+
+    async def _conclude(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        if exchange.recorded:
+            return
+        if exchange.intent is None:
+            await self._refusals.record(flow, exchange)
+        else:
+            await self._ledger.append(self._outcome(flow, exchange))
+        exchange.recorded = True
+
+    def _intent(self, exchange: Exchange) -> NewEntry:
+        action, decision, token, target = exchange.action, exchange.decision, exchange.token, exchange.target
+        if action is None or decision is None or token is None or target is None or exchange.policy is None:
+            raise Unclear("the request was not decided", cause="undecided", hint="repeat the request")
+        return NewEntry(
+            "request.intent",
+            {
+                "request": exchange.id,
+                "principal": action.principal.name,
+                "owner": action.principal.owner,
+                "session": token.session,
+                "token": token.token_id,
+                "label": exchange.label,
+                "target": action.target,
+                "verb": action.verb,
+                "risk": decision.risk.name.lower(),
+                "open_ended": action.open_ended,
+                "digest": exchange.digest,
+                "policy": exchange.policy.digest,
+                "rules": list(decision.rules),
+                "hold": exchange.hold.id if exchange.hold else None,
+                "credential": target.credential,
+                "generation": exchange.generation,
+                "client": exchange.client,
+                "sent_bytes": len(exchange.body),
+            },
+            _bodies(request_head=exchange.recorded_head, request_body=exchange.recorded_body),
+        )
+
+    def _outcome(self, flow: http.HTTPFlow, exchange: Exchange) -> NewEntry:
+        answer, refusal = flow.response, exchange.refusal
+        fields: dict[str, Json] = {
+            "request": exchange.id,
+            "status": answer.status_code if answer is not None else None,
+            "executed": exchange.executed,
+            "duration_ms": (time.monotonic_ns() - exchange.started_ns) // 1_000_000,
+            "masks": _mask_rows(exchange.masked),
+            "echo": exchange.echoes,
+            "cause": refusal.cause if refusal else None,
+            "truncated": len(exchange.answer_body) > self._recorded,
+        }
+        if refusal is not None:  # what the target said is not cleared, so it is not kept
+            return NewEntry("request.outcome", fields)
+        body = exchange.answer_body[: self._recorded]
+        return NewEntry("request.outcome", fields, _bodies(response_head=exchange.answer_head, response_body=body))
+
+
+def _bodies(**named: bytes) -> dict[str, bytes]:
+    return {name: body for name, body in named.items() if body}
+
+
+def _mask_rows(masks: Sequence[Mask]) -> list[Json]:
+    """The masks by rule and field, indices left out, most frequent first."""
+    counted = Counter((mask.rule, _field(mask.path), mask.replacement) for mask in masks)
+    rows: list[Json] = [
+        {"rule": rule, "path": path, "replacement": how, "count": count}
+        for (rule, path, how), count in counted.most_common(_MOST_MASK_ROWS)
+    ]
+    if len(counted) > _MOST_MASK_ROWS:
+        rows.append({"rule": "", "path": "others", "replacement": "", "count": len(masks)})
+    return rows
+
+
+def _field(path: str) -> str:
+    """The field without the position of its item: `$['items'][*]['email']`."""
+    return re.sub(r"\[[0-9]+\]", "[*]", path)[:200]

@@ -1,0 +1,172 @@
+"""Masks in both directions, and stops echoes of the credential.
+
+On the way in it makes the masked form of the request that hold and record may keep (the
+target always gets the real one). On the way back it decodes, masks and checks the answer;
+what cannot be cleared is withheld. Nothing reaches the agent that it did not mark cleared.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from mitmproxy import http
+
+from doorward.core.clearing import (
+    MaskSet,
+    clear_body,
+    compile_masks,
+    record_body,
+    record_headers,
+    record_query,
+)
+from doorward.core.plain_http import answer_headers
+from doorward.core.policy import MaskRule
+from doorward.core.redaction.content import decode_content
+from doorward.core.redaction.echo import EchoGuard
+from doorward.core.redaction.masks import Replacer
+from doorward.core.redaction.names import mask_headers
+from doorward.errors import Unclear, Withheld
+from doorward.gateway.exchange import Exchange, Exchanges
+from doorward.gateway.guard import answer_step, request_step
+
+_ECHO = b"doorward-echo-removed"
+_MOST_COMPILED = 64  # sets of masks kept; a policy has few, and a reload starts anew
+_FRAMING = ("content-length", "content-encoding", "transfer-encoding")
+
+
+class Echoes(Protocol):
+    """The narrow side of a credential: it can find itself, and show nothing."""
+
+    def echo_guard(self) -> EchoGuard:
+        """A guard for the current and the last secret."""
+
+
+class Redact:
+    """Sets what the record may hold, and `cleared` once the answer may leave."""
+
+    def __init__(
+        self,
+        exchanges: Exchanges,
+        replacer: Replacer,
+        echoes: Mapping[str, Echoes],
+        *,
+        answer_limit: int,
+        recorded: int,
+    ) -> None:
+        self.exchanges = exchanges
+        self._replacer = replacer
+        self._echoes = echoes
+        self._answer_limit = answer_limit
+        self._recorded = recorded  # bytes of a body that the record keeps at most
+        self._compiled: dict[Sequence[MaskRule], MaskSet] = {}
+
+    @request_step()
+    async def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The masked request, for the reviewer's page and for the record."""
+        action, target = exchange.action, exchange.target
+        if action is None or target is None or exchange.decision is None:
+            raise Unclear("the request was not decided", cause="undecided", hint="repeat the request")
+        masks = self._masks(exchange)
+        query = record_query(masks, action.raw_query, [key for key, _ in action.query], self._replacer)
+        head = {
+            "method": action.verb,
+            "url": action.target_url + action.raw_path + (f"?{query}" if query else ""),
+            "headers": record_headers(masks, action.headers, self._replacer),
+        }
+        exchange.recorded_head = json.dumps(head).encode()
+        if target.record_bodies:
+            content_type = flow.request.headers.get("content-type")
+            exchange.recorded_body = record_body(masks, exchange.body, content_type, self._replacer)[: self._recorded]
+
+    @answer_step()
+    async def responseheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Note that the target answered; nothing streams past us."""
+        if exchange.refusal is None and exchange.sent:
+            exchange.answered = True
+        if flow.response is not None:
+            flow.response.stream = False
+
+    @answer_step()
+    async def response(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Clear the target's answer, or withhold it. Our own refusals need no clearing."""
+        if exchange.refusal is not None:
+            return
+        answer, target = flow.response, exchange.target
+        if answer is None or target is None or exchange.intent is None:
+            raise Withheld("there is no answer that could be cleared", cause="uncleared")
+        masks = self._masks(exchange)
+        _check_status(answer.status_code, partial_allowed=masks.answer is None)
+        raw = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.fields]
+        codings = answer.headers.get_all("content-encoding")
+        decoded = decode_content(answer.raw_content or b"", ", ".join(codings) or None, self._answer_limit)
+        content_type = answer.headers.get("content-type")
+        cleared = clear_body(masks, decoded, content_type, self._replacer)
+        headers = list(answer_headers(raw, target, masked=masks.answer is not None))
+        headers = mask_headers(headers, masks.headers, self._replacer)
+        headers, body = self._without_echoes(exchange, headers, cleared.body)
+        exchange.masked = cleared.masks
+        exchange.answer_head = json.dumps(
+            {"status": answer.status_code, "headers": record_headers(masks, headers, self._replacer)}
+        ).encode()
+        if target.record_bodies:
+            exchange.answer_body = record_body(masks, body, content_type, self._replacer)
+        _replace(answer, headers, body, head=flow.request.data.method == b"HEAD", request_id=exchange.id)
+        exchange.cleared = True
+
+    def _masks(self, exchange: Exchange) -> MaskSet:
+        rules = tuple(exchange.masks)
+        masks = self._compiled.get(rules)
+        if masks is None:
+            if len(self._compiled) >= _MOST_COMPILED:
+                self._compiled.clear()
+            masks = self._compiled[rules] = compile_masks(rules)
+        return masks
+
+    def _without_echoes(
+        self, exchange: Exchange, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[list[tuple[str, str]], bytes]:
+        """Take the target's secret out of text; withhold where it cannot be taken out."""
+        assert exchange.target is not None
+        if exchange.target.credential is None:
+            return headers, body
+        guard = self._echoes[exchange.target.credential].echo_guard()
+        cleaned = guard.clean(body, _ECHO)
+        exchange.echoes = cleaned.hits
+        if not cleaned.complete:
+            raise _echo()
+        clean_headers = []
+        for name, value in headers:
+            clean = guard.clean(value.encode("latin-1"), _ECHO)
+            exchange.echoes += clean.hits
+            if not clean.complete or guard.found(name.encode("latin-1")):
+                raise _echo()
+            clean_headers.append((name, clean.data.decode("latin-1")))
+        return clean_headers, cleaned.data
+
+
+def _echo() -> Withheld:
+    return Withheld(
+        "the answer carries the target's own credential",
+        cause="echo",
+        hint="tell the operator: the target echoes secrets",
+    )
+
+
+def _check_status(status: int, *, partial_allowed: bool) -> None:
+    if not 200 <= status <= 599:
+        raise Withheld(f"the target answered with status {status}", cause="status", hint="tell the target's owner")
+    if status == 206 and not partial_allowed:
+        raise Withheld("a part of an answer cannot be masked", cause="partial-answer", hint="ask for the whole")
+
+
+def _replace(
+    answer: http.Response, headers: list[tuple[str, str]], body: bytes, *, head: bool, request_id: str
+) -> None:
+    kept = [(name, value) for name, value in headers if name.lower() not in _FRAMING]
+    length = {name.lower(): value for name, value in headers}.get("content-length") if head else str(len(body))
+    if length is not None and answer.status_code not in (204, 304):
+        kept.append(("Content-Length", length))
+    kept.append(("Doorward-Request", request_id))
+    answer.headers = http.Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept])
+    answer.raw_content = b"" if head else body
+    answer.trailers = None

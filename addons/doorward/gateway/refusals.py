@@ -1,0 +1,121 @@
+"""Entries of what was refused: the first at once, more of the same counted.
+
+One cause from one place (client, principal, target) makes one entry, and after that one
+entry a window with the count, so that nobody fills the disk by being refused. What cannot
+be written while the ledger is away is counted too, and written when it is back.
+"""
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from typing import Protocol
+
+from mitmproxy import http
+
+from doorward.errors import DoorwardError
+from doorward.gateway.exchange import Exchange
+from doorward.ledger.client import Appended
+from doorward.model import Json, NewEntry
+
+_log = logging.getLogger(__name__)
+
+WINDOW_S = 10.0
+_MOST_PLACES = 1000  # beyond, places are counted together
+
+
+class EntryLedger(Protocol):
+    """The part of the ledger that entries go through."""
+
+    async def append(self, *entries: NewEntry) -> Appended:
+        """Durable when it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    kind: str
+    cause: str
+    client: str
+    principal: str | None = None
+    target: str | None = None
+
+
+class Refusals:
+    """Writes `request.refused` and `connection.refused`."""
+
+    def __init__(self, ledger: EntryLedger, window_s: float = WINDOW_S) -> None:
+        self._ledger = ledger
+        self._window_s = window_s
+        self._more: Counter[_Place] = Counter()
+        self._known: set[_Place] = set()
+
+    async def record(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """An entry for a request that went nowhere, or a count."""
+        principal = exchange.token.principal.name if exchange.token else None
+        target = exchange.target.name if exchange.target else None
+        cause = exchange.refusal.cause if exchange.refusal else "unknown"
+        place = _Place("request.refused", cause, exchange.client, principal, target)
+        fields: dict[str, Json] = {
+            "request": exchange.id,
+            "verb": flow.request.data.method.decode("latin-1")[:32],
+            "rules": list(exchange.refused_rules),
+            "status": exchange.refusal.status if exchange.refusal else None,
+        }
+        await self._record(place, fields, {"request_head": _head(flow)})
+
+    async def record_connection(self, client: str, cause: str) -> None:
+        """An entry for a connection that never became a request, or a count."""
+        await self._record(_Place("connection.refused", cause, client), {}, {})
+
+    async def write_counts(self) -> None:
+        """Write what was counted in the window that ends now."""
+        counts, self._more, self._known = self._more, Counter(), set()
+        for place, count in counts.items():
+            fields: dict[str, Json] = {}
+            if place.kind == "request.refused":
+                fields = {"request": None, "verb": None, "rules": [], "status": None}
+            try:
+                await self._ledger.append(_entry(place, count, fields, {}))
+            except DoorwardError as error:
+                _log.error("%s refusals wait for the ledger: %s", count, error.cause)
+                self._more[place] += count
+
+    async def write_counts_for_ever(self) -> None:
+        """Close one window after the other; cancelled at the stop."""
+        while True:
+            await asyncio.sleep(self._window_s)
+            await self.write_counts()
+
+    async def _record(self, place: _Place, fields: dict[str, Json], bodies: dict[str, bytes]) -> None:
+        if len(self._known) >= _MOST_PLACES and place not in self._known:
+            place = _Place(place.kind, place.cause, "many")
+        if place in self._known:
+            self._more[place] += 1
+            return
+        self._known.add(place)
+        try:
+            await self._ledger.append(_entry(place, 1, fields, bodies))
+        except DoorwardError as error:
+            _log.error("a refusal waits for the ledger: %s", error.cause)
+            self._more[place] += 1
+
+
+def _entry(place: _Place, count: int, fields: dict[str, Json], bodies: dict[str, bytes]) -> NewEntry:
+    common: dict[str, Json] = {"cause": place.cause, "client": place.client, "count": count}
+    if place.kind == "request.refused":
+        common |= {"principal": place.principal, "target": place.target, "executed": "no"}
+    return NewEntry(place.kind, common | fields, bodies)
+
+
+def _head(flow: http.HTTPFlow) -> bytes:
+    """What the record keeps of a refused request: no query, no headers, no body, since nothing was masked."""
+    request = flow.request
+    return json.dumps(
+        {
+            "method": request.data.method.decode("latin-1")[:32],
+            "host": request.data.host[:255],
+            "port": request.data.port,
+            "path": request.data.path.decode("latin-1").partition("?")[0][:2048],
+        }
+    ).encode()

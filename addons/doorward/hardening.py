@@ -1,0 +1,24 @@
+"""What each process switches off before it reads a secret: core dumps, ptrace, key logs.
+
+Inside one process Python can hide nothing from other code; this keeps others on the machine
+out. Root can still read the memory. Called by the commands that start a part, before the
+part is imported, since TLS libraries look at the environment when they are imported.
+"""
+
+import ctypes
+import os
+import resource
+import sys
+
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
+_KEY_LOGS = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
+
+
+def harden_process() -> None:
+    """Switch them off, for this process and the ones it starts."""
+    for name in _KEY_LOGS:
+        os.environ.pop(name, None)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.umask(0o077)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
