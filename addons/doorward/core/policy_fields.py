@@ -8,7 +8,6 @@ node's file and line and a hint. Which keys exist, and what they mean together, 
 import re
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from enum import StrEnum
 
 from doorward.core.characters import is_showable
 from doorward.core.policy_yaml import Fields, Items, Node, Scalar
@@ -82,13 +81,13 @@ def text(node: Node, what: str) -> str:
 
 def each[T](node: Node, what: str, read: Callable[[Node, str], T]) -> tuple[T, ...]:
     """Return a list of values, none of them twice."""
-    values: list[T] = []
+    values: dict[tuple[type, T], None] = {}  # with the type, since True == 1
     for item in items(node, what):
         value = read(item, what)
-        if value in values:
+        if (type(value), value) in values:
             raise Misconfigured(f"{what} lists a value twice", where=item.where, hint="keep one")
-        values.append(value)
-    return tuple(values)
+        values[type(value), value] = None
+    return tuple(value for _, value in values)
 
 
 def texts(node: Node, what: str) -> tuple[str, ...]:
@@ -145,11 +144,6 @@ def duration_s(node: Node, what: str) -> int:
         return parse_duration_s(written)
     except Misconfigured as error:
         raise Misconfigured(error.message, cause=error.cause, where=node.where, hint=error.hint) from None
-
-
-def choice[E: StrEnum](node: Node, what: str, choices: type[E]) -> E:
-    """Return one of the values of an enumeration."""
-    return choices(one_of(node, what, [member.value for member in choices]))
 
 
 def one_of(node: Node, what: str, choices: Collection[str]) -> str:

@@ -16,7 +16,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import (
     AliasEvent,
-    DocumentStartEvent,
     MappingEndEvent,
     MappingStartEvent,
     ScalarEvent,
@@ -26,8 +25,10 @@ from ruamel.yaml.events import (
 
 from doorward.errors import Misconfigured
 
-_LONGEST = 512 * 1024  # characters
+_LONGEST = 256 * 1024  # characters
 _DEEPEST = 32
+
+_VALUES = (ScalarEvent, MappingStartEvent, MappingEndEvent, SequenceStartEvent, SequenceEndEvent)
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -75,7 +76,12 @@ def parse_yaml(file: str, text: str) -> Node:
             f"the file is longer than {_LONGEST} characters", where=f"{file}:1", hint="split it into several files"
         )
     try:
-        return _read(file, list(YAML(typ="safe", pure=True).parse(text)))
+        events = _checked(file, YAML(typ="safe", pure=True).parse(text))
+        first = next(events, None)
+        node = Fields(f"{file}:1", {}, {}) if first is None else _node(file, first, events)
+        for _ in events:  # whatever follows is checked, too
+            raise Misconfigured("a second document begins", where=node.where, hint="one document a file")
+        return node
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _not_yaml(f"{file}:{mark.line + 1 if mark else 1}") from None
@@ -89,9 +95,8 @@ def _not_yaml(where: str) -> Misconfigured:
     return Misconfigured("this is not YAML", where=where, hint="look at indentation, colons and quotes on this line")
 
 
-def _read(file: str, events: list[Any]) -> Node:
-    if sum(isinstance(event, DocumentStartEvent) for event in events) > 1:
-        raise Misconfigured("a second document begins", where=f"{file}:1", hint="one document a file")
+def _checked(file: str, events: Iterator[Any]) -> Iterator[Any]:
+    """The events that carry values, as the parser finds them; depth is counted before it grows."""
     depth = 0
     for event in events:
         where = f"{file}:{event.start_mark.line + 1}"
@@ -103,13 +108,8 @@ def _read(file: str, events: list[Any]) -> Node:
         depth -= isinstance(event, MappingEndEvent | SequenceEndEvent)
         if depth > _DEEPEST:
             raise Misconfigured("the file is nested too deeply", where=where, hint=f"at most {_DEEPEST} levels")
-    values = (
-        event
-        for event in events
-        if isinstance(event, ScalarEvent | MappingStartEvent | MappingEndEvent | SequenceStartEvent | SequenceEndEvent)
-    )
-    first = next(values, None)
-    return Fields(f"{file}:1", {}, {}) if first is None else _node(file, first, values)
+        if isinstance(event, _VALUES):
+            yield event
 
 
 def _node(file: str, event: Any, rest: Iterator[Any]) -> Node:
