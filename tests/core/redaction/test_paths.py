@@ -1,4 +1,8 @@
+import contextlib
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from doorward.core.redaction.conditions import Condition
 from doorward.core.redaction.paths import Anything, Matching, Names, Positions, Span, Step, parse_path
@@ -43,7 +47,7 @@ def test_steps_of_a_path(path: str, steps: tuple[Step, ...]) -> None:
         "$[?(@.a =~ 'x')]", "$[?(@.a == 1 || @.b == 2)]", "$[?(!@.a)]", "$[?(@.a = 1)]", "$[?(@.a == 1e3)]",
         "$[?(@.a == @.b)]", "$[?(1 == @.a)]", "$[?($.a == 1)]", "$[?(a == 1)]", "$[?(@.a == x)]",
         "$[?(@..a)]", "$[?(@.*)]", "$[?(@[0,1])]", "$[?(@['a','b'])]", "$[?(@.a[?(@.b)])]", "$[?(@.a == [1])]",
-        "$[?(@.a & @.b)]", "$" + ".a" * 5000,
+        "$[?(@.a & @.b)]", "$" + ".a" * 5000, "$[" + "1" * 5000 + "]", "$.`sub(/a/`",
     ],
 )  # fmt: skip
 def test_what_is_not_supported_is_refused_with_a_hint(path: str) -> None:
@@ -57,3 +61,16 @@ def test_positions_of_an_array() -> None:
     assert list(Positions((0, -1, 5, -5)).of(3)) == [0, 2]
     assert list(Positions((0,)).of(0)) == []
     assert list(Span(None, None, -1).of(3)) == [2, 1, 0]
+
+
+PIECES = st.sampled_from(
+    [*"$.[]a*?()@!<&|,:1+-/\\~'\"`é ", "..", "==", "&&", "||", "1.5", "true", "null", "where", "[?(@.a", "`str("]
+)
+
+
+@given(st.lists(PIECES, max_size=8).map("".join) | st.text(max_size=10))
+@settings(deadline=None)
+def test_no_text_raises_anything_but_misconfigured(text: str) -> None:
+    for path in (text, "$" + text):
+        with contextlib.suppress(Misconfigured):
+            assert all(isinstance(step, Step) for step in parse_path(path))

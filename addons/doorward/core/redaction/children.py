@@ -48,8 +48,8 @@ def elements_of(automaton: Automaton, state: State, elements: list[Raw]) -> Chil
 
 
 def may_hold(state: State, raw: Raw, *, plain: bool) -> bool:
-    """Whether a live state can lead to a hit in this value; `plain` as the automaton says."""
-    if _container(raw) is None:
+    """Whether a hit may lie inside this value; `plain` as the automaton says of the document."""
+    if not state.live or _container(raw) is None:
         return False
     return not plain or state.scan is None or len(raw) <= _SMALL or state.scan.hits(raw)
 

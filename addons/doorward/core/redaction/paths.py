@@ -15,6 +15,7 @@ from jsonpath_ng import Child, Descendants, Fields, Index, Root, Slice, Wildcard
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.ext.filter import Filter
 from jsonpath_ng.ext.parser import parse
+from jsonpath_ng.ext.string import DefintionInvalid
 from msgspec import Raw
 
 from doorward.core.redaction.conditions import Condition, parse_conditions, unsupported
@@ -95,7 +96,7 @@ def parse_path(path: str) -> tuple[Step, ...]:
             warnings.simplefilter("error", DeprecationWarning)
             warnings.filterwarnings("ignore", "The `&` operator in filters", DeprecationWarning)
             nodes = list(_flatten(path, parse(path)))
-    except (JSONPathError, DeprecationWarning, RecursionError, UnicodeEncodeError):
+    except (JSONPathError, DefintionInvalid, DeprecationWarning, RecursionError, ValueError):
         raise unsupported(path, "quote values, and names other than letters, digits, _ and -: $..['straße']") from None
     if nodes[0] is not _ROOT:
         raise unsupported(path, "a path begins with $, as in $..email")

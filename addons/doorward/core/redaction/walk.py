@@ -91,7 +91,7 @@ class _Redaction:
         root = self.automaton.start(self.body, plain=self.plain)
         if root.leaf is not None:
             return self.redacted(self.replaced(root.leaf, raw, self.tally.root))
-        if not (root.live and may_hold(root, raw, plain=self.plain)):
+        if not may_hold(root, raw, plain=self.plain):
             return Redacted(self.body, ())
         top = [raw]
         self.todo.append((root, raw, top, 0, self.tally.root, 1))
@@ -124,21 +124,20 @@ class _Redaction:
     def visit(self, container: Any, children: Children, field: Field, depth: int) -> list[Any]:
         """Replace the children that hit, queue those that may hold hits; the keys to remove."""
         removed: list[Any] = []
+        plain, queue, tally = self.plain, self.todo.append, self.tally
         for key, value, child in children:
             leaf = child.leaf
-            if leaf is not None:
-                place = self.place(field, key)
-                if leaf.replace_with is Replacement.REMOVE:
-                    removed.append(key)
-                    place.note(leaf, Replacement.REMOVE)
-                else:
-                    container[key] = self.replaced(leaf, value, place)
-            elif child.live and may_hold(child, value, plain=self.plain):
-                self.todo.append((child, value, container, key, self.place(field, key), depth + 1))
+            if leaf is None and not may_hold(child, value, plain=plain):
+                continue
+            place = tally.element(field) if isinstance(key, int) else tally.member(field, key)
+            if leaf is None:
+                queue((child, value, container, key, place, depth + 1))
+            elif leaf.replace_with is Replacement.REMOVE:
+                removed.append(key)
+                place.note(leaf, Replacement.REMOVE)
+            else:
+                container[key] = self.replaced(leaf, value, place)
         return removed
-
-    def place(self, field: Field, key: str | int) -> Field:
-        return self.tally.member(field, key) if isinstance(key, str) else self.tally.element(field)
 
     def replaced(self, leaf: Leaf, raw: Raw, place: Field) -> Raw:
         done, replacement = self.replacer.replace(leaf.replace_with, raw)
@@ -155,7 +154,7 @@ def _select(automaton: Automaton, body: bytes) -> Selection:
         state, raw, depth = todo.popleft()
         for rule in state.accepted:
             values[rule].append(bytes(raw))
-        if state.live and may_hold(state, raw, plain=plain):
+        if may_hold(state, raw, plain=plain):
             if depth > MAX_DEPTH:
                 raise Unreadable("too-deep")
             if not state.expanded:
