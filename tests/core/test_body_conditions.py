@@ -55,10 +55,18 @@ ROLE = at("$.role", "reader", Decimal(100), True, None)
         ('{"role": "writer", "role": "reader"}', False, True),
         ('{"role": "reader", "role": "reader"}', False, True),
         ('\ufeff{"role": "writer"}', False, True),
+        ('{"role": "reader", "note": "the Role"}', True, True),
+        ('{"role": "reader", "Role": "admin"}', False, True),
+        ('{"Role": "admin"}', False, True),
+        ('{"ROLE": "x", "roles": "y"}', False, True),
+        ('{"role": "reader", "r\\u006fLe": "admin"}', False, True),
+        ('{"role": "reader", "a": {"Role": 1}}', False, True),
+        ('{"role": "reader", "note": "\\u00e9", "n": [1, 1.5]}', True, True),
+        ('{"role": "reader", "note": "Role", "n": ' + "[" * 100000 + "]" * 100000 + "}", False, True),
         ('{"role": NaN}', False, True),
         ('{"role": "\\ud800"}', False, True),
     ],
-    ids=ascii,
+    ids=lambda value: ascii(value)[:60],
 )
 def test_roles_are_strict_denies_and_holds_are_not(body: str, *, accepts: bool, catches: bool) -> None:
     read = JsonBody(JSON, body.encode())
@@ -79,6 +87,13 @@ def test_every_field_for_a_role_any_field_for_the_rest(body: str, *, accepts: bo
     condition = at("$.items[*].n", "a", "b")
     read = JsonBody(JSON, body.encode())
     assert (condition.accepts(read), condition.catches(read)) == (accepts, catches)
+
+
+def test_keys_of_filters_count_too() -> None:
+    condition = at("$.items[?(@.kind == 'a')].n", Decimal(1))
+    assert condition.names == {"items", "kind", "n"}
+    assert condition.accepts(JsonBody(JSON, b'{"items": [{"kind": "a", "n": 1}]}'))
+    assert not condition.accepts(JsonBody(JSON, b'{"items": [{"kind": "a", "Kind": "b", "n": 1}]}'))
 
 
 def test_a_true_is_not_a_one_for_a_role() -> None:

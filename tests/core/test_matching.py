@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorward.core.matching import METHODS, method_for_rules, parse_pattern, readings_of, segments_of
+from doorward.core.matching import METHODS, loose_key, method_for_rules, parse_pattern, readings_of, segments_of
 from doorward.errors import Misconfigured
 
 
@@ -120,3 +120,12 @@ def test_an_encoded_slash_has_two_readings() -> None:
 def test_head_is_get_and_nothing_else_changes() -> None:
     assert method_for_rules("HEAD") == "GET"
     assert {method_for_rules(method) for method in METHODS} == METHODS
+
+
+@pytest.mark.parametrize("key", ["force", "Force", "force[]", "FORCE[0]", "force[a][b]"])
+def test_spellings_of_a_query_key(key: str) -> None:
+    assert loose_key(key) == "force"
+
+
+def test_another_query_key() -> None:
+    assert loose_key("forced") != "force"

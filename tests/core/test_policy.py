@@ -127,6 +127,9 @@ MEANING = {
     "a hold on a query key": (ANY + hold("query: [force]"), "GET /a?x=1&force", HOLD, HELD),
     "a hold on a query key that is not sent": (ANY + hold("query: [force]"), "GET /a?x=1", ALLOW, ROLE),
     "a deny on one of two query keys": (ANY + deny("query: [force, purge]"), "GET /a?purge=1", DENY, DENIED),
+    "a deny on another case of a query key": (ANY + deny("query: [force]"), "GET /a?Force=1", DENY, DENIED),
+    "a deny on a query key with brackets": (ANY + deny("query: [force]"), "GET /a?force[]=1", DENY, DENIED),
+    "a hold on a key that begins like it": (ANY + hold("query: [force]"), "GET /a?forced=1", ALLOW, ROLE),
     # holds, denies
     "a hold without fields": (ANY + hold(""), "GET /a", HOLD, HELD),
     "a hold never allows": (role("{methods: [GET]}") + hold(""), "POST /a", DENY, DEFAULT),

@@ -40,6 +40,7 @@ FITTING = {
     "paths that meet": role("{paths: [/v1/**]}") + hold("paths: [/v2, /*/x]"),
     "paths of a role alone": role("{paths: [/v1/**]}") + hold("methods: [GET]"),
     "query keys that meet": role("{query: [a, b]}") + hold("query: [b, c]"),
+    "query keys that a lenient target takes for one": role("{query: [Force]}") + hold("query: [force]"),
     "the second rule meets": role("{methods: [GET]}, {paths: [/x]}") + hold("methods: [PUT], paths: [/x]"),
     "a risk of the methods": role("{methods: [DELETE]}") + hold("risk: [high]"),
     "a risk of any method": role("{}") + hold("risk: [medium]"),
@@ -94,7 +95,7 @@ BROKEN = {
         role("{}") + mask("target: a", "fields: ['$.a'], replace_with: remove"),
         "p.yaml:6: mask 'm' replaces with remove where a role may write",
     ),
-    "a test of an unknown target": (role("{}") + TEST.format("z", "default deny"), UNKNOWN.format(6, "target 'z'", "test")),
+    "a test of an unknown target": (role("{}") + TEST.format("z", "r"), UNKNOWN.format(6, "target 'z'", "test")),
     "a test of an unknown rule": (role("{}") + TEST.format("a", "hold x"), "p.yaml:6: unknown rule 'hold x' in a test"),
 }  # fmt: skip
 

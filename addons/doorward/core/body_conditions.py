@@ -3,8 +3,10 @@
 A role accepts a body strictly: JSON by its type and its text, at least one field selected, every
 field exactly one of the listed values. A deny or a hold catches loosely, for what is unclear counts
 against the agent: a body that cannot be read, an object where a value is listed, or a spelling that
-a lenient target may take for a listed value ("100", 100.0, true for "TRUE" and 1). No body holds
-no field. Fields are found by `core.redaction`; nothing is masked here. Called by `core.policy`.
+a lenient target may take for a listed value ("100", 100.0, true for "TRUE" and 1). A key that
+differs from one of the path only by case makes the body unclear, since some decoders (Go's, .NET's)
+take one for the other. No body holds no field. Fields are found by `core.redaction`; nothing is
+masked here. Called by `core.policy`.
 """
 
 import json
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from doorward.core.redaction.paths import Matching, Names, parse_path
 from doorward.core.redaction.rules import Automaton, FieldRule, Replacement, compile_rules
 from doorward.core.redaction.walk import select_json
 from doorward.errors import Unclear
@@ -42,6 +45,7 @@ class BodyCondition:
 
     path: str
     accepted: tuple[Scalar, ...]
+    names: frozenset[str]  # keys that the path goes through
     automaton: Automaton = field(compare=False, repr=False)
 
     def accepts(self, body: JsonBody) -> bool:
@@ -62,14 +66,36 @@ class BodyCondition:
         if not body.is_json():
             return None
         try:
-            return [_read(raw) for raw in select_json(self.automaton, body.content).values[0]]
-        except (Unclear, ValueError, ArithmeticError):
+            selected = select_json(self.automaton, body.content).values[0]
+            if _has_lookalike(body.content.decode(), self.names):
+                return None
+            return [_read(raw) for raw in selected]
+        except (Unclear, ValueError, ArithmeticError, RecursionError):
             return None
 
 
 def compile_condition(path: str, accepted: tuple[Scalar, ...]) -> BodyCondition:
     """Compile one condition of a policy file; raises Misconfigured for unsupported JSONPath."""
-    return BodyCondition(path, accepted, compile_rules([FieldRule(path, path, Replacement.SENTINEL)]))
+    names: set[str] = set()
+    for step in parse_path(path):
+        match step.selector:
+            case Names(selected):
+                names.update(selected)
+            case Matching(conditions):
+                names.update(key for condition in conditions for key in condition.path if isinstance(key, str))
+    automaton = compile_rules([FieldRule(path, path, Replacement.SENTINEL)])
+    return BodyCondition(path, accepted, frozenset(names), automaton)
+
+
+def _has_lookalike(document: str, names: frozenset[str]) -> bool:
+    """Whether some key is one of the names but for its case."""
+    folded = document.casefold()
+    if "\\u" not in document and all(folded.count(name.casefold()) == document.count(name) for name in names):
+        return False  # seen without reading the document: no spelling but the names' own occurs
+    alike = {name.casefold() for name in names}
+    keys: set[str] = set()
+    json.loads(document, object_pairs_hook=lambda pairs: keys.update(key for key, _ in pairs), parse_int=str)
+    return any(key not in names and key.casefold() in alike for key in keys)
 
 
 class _Container:

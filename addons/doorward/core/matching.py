@@ -110,5 +110,10 @@ def method_for_rules(verb: str) -> str:
     return "GET" if verb == "HEAD" else verb
 
 
+def loose_key(key: str) -> str:
+    """A query key as a lenient target may read it: without case, and without `[]` or `[0]` at its end."""
+    return key.partition("[")[0].casefold()
+
+
 def _bad(text: str, hint: str) -> Misconfigured:
     return Misconfigured(f"bad path pattern {text!r}", cause="bad-pattern", hint=hint)

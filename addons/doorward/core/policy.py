@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from doorward.core.body_conditions import BodyCondition, JsonBody
-from doorward.core.matching import PathPattern, method_for_rules, readings_of, segments_of
+from doorward.core.matching import PathPattern, loose_key, method_for_rules, readings_of, segments_of
 from doorward.core.redaction.rules import Replacement
 from doorward.model import Action, Approvers, Ask, Decision, Principal, Risk, Target, Verdict
 
@@ -89,10 +89,15 @@ class Match:
     targets: tuple[str, ...] | None = None
     methods: tuple[str, ...] | None = None
     paths: tuple[PathPattern, ...] | None = None
-    query: tuple[str, ...] | None = None  # the request carries one of these keys
+    query: tuple[str, ...] | None = None  # the request carries one of these keys, however spelt
     risk: tuple[Risk, ...] | None = None
     to: Principals | None = None
     body: tuple[BodyCondition, ...] = ()
+
+    @property
+    def loose_query(self) -> frozenset[str]:
+        """The query keys in the spelling under which they are compared."""
+        return frozenset(map(loose_key, self.query or ()))
 
     def catches(self, principal: Principal, action: Action, body: JsonBody, risk: Risk) -> bool:
         """Whether the action is meant, or may be meant; `risk` is what the roles made of it."""
@@ -101,7 +106,7 @@ class Match:
             (self.targets is None or action.target in self.targets)
             and (self.methods is None or method_for_rules(action.verb) in self.methods)
             and (self.paths is None or any(pattern.matches(path) for pattern in self.paths for path in paths))
-            and (self.query is None or any(key in self.query for key, _ in action.query))
+            and (self.query is None or not self.loose_query.isdisjoint(loose_key(key) for key, _ in action.query))
             and (self.risk is None or risk in self.risk)
             and (self.to is None or self.to.include(principal))
             and all(condition.catches(body) for condition in self.body)

@@ -9,7 +9,7 @@ since it also guards against roles to come. It judges rules, never requests. Cal
 
 from collections.abc import Iterable, Iterator
 
-from doorward.core.matching import METHODS, READING
+from doorward.core.matching import METHODS, READING, loose_key
 from doorward.core.plain_http import risk_of
 from doorward.core.policy import DEFAULT_DENY, DenyRule, MaskRule, Match, Policy, RoleRule
 from doorward.core.redaction.rules import Replacement
@@ -71,7 +71,7 @@ def _meet(policy: Policy, match: Match, rule: RoleRule) -> bool:
     """Whether the rule can allow a request that the match means."""
     return (
         _share(match.methods, rule.methods)
-        and _share(match.query, rule.query)
+        and (match.query is None or rule.query is None or _share(match.loose_query, map(loose_key, rule.query)))
         and (
             match.paths is None
             or rule.paths is None
