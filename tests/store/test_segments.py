@@ -52,7 +52,7 @@ def test_opening_again_goes_on_where_it_ended(segments: Segments, directory: Pat
         write(again, 1, NOW + timedelta(days=1))
     finally:
         again.close()
-    assert [entry.seq for entry in read_entries(directory)] == [1, 2, 3, 4]
+    assert [entry.seq for entry in read_entries(segment_paths(directory))] == [1, 2, 3, 4]
 
 
 def test_files_are_for_their_owner(segments: Segments, directory: Path) -> None:

@@ -163,7 +163,7 @@ class _Control:
 async def _seal_days(sequencer: Sequencer, segments: Segments, thread: Executor) -> None:
     """Seal each day that is over; one that cannot be sealed yet (somebody reads it) is tried again."""
     loop = asyncio.get_running_loop()
-    waiting = dict.fromkeys(await loop.run_in_executor(thread, unsealed, segments))
+    waiting = dict.fromkeys(unsealed(segments))
     while True:
         for name in tuple(waiting):
             try:
@@ -171,7 +171,7 @@ async def _seal_days(sequencer: Sequencer, segments: Segments, thread: Executor)
                 if isinstance(answer, DoorwardError):
                     raise answer
                 del waiting[name]
-            except DoorwardError as error:
+            except (DoorwardError, OSError) as error:
                 log.warning("%s is not sealed yet: %s", name, error)
         sequencer.day_over.clear()
         with suppress(TimeoutError):

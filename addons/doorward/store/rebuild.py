@@ -13,7 +13,7 @@ from typing import Final
 from doorward.errors import Misconfigured, Unavailable
 from doorward.store.lock import writer_lock
 from doorward.store.projection import Projection
-from doorward.store.segments import Segments, read_entries
+from doorward.store.segments import Segments, read_entries, segment_paths
 
 SEGMENTS: Final = "segments"
 INDEX: Final = "index.db"
@@ -50,7 +50,7 @@ def open_index(path: Path, last_seq: int) -> Projection:
             cause="segment-missing",
             hint="put it back into segments/; if you restored a backup on purpose, run `doorward ledger rebuild`",
         )
-    for entries in batched(read_entries(path / SEGMENTS, projection.seq), _BATCH):
+    for entries in batched(read_entries(segment_paths(path / SEGMENTS), projection.seq), _BATCH):
         projection.project(entries)
     return projection
 
@@ -60,7 +60,7 @@ def _rebuild(path: Path, progress: Callable[[int], None] | None) -> int:
     _remove(new)
     projection = Projection.open(new)
     try:
-        for entries in batched(read_entries(path / SEGMENTS), _BATCH):
+        for entries in batched(read_entries(segment_paths(path / SEGMENTS)), _BATCH):
             if entries[-1].seq != projection.seq + len(entries):
                 raise Unavailable(
                     f"an entry after {projection.seq} is missing", cause="store-damaged", hint="use a backup"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from doorward.store.database import Database
-from doorward.store.segments import SEALS, Segments, segment_paths
+from doorward.store.segments import SEALS, Segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Seal:
 def unsealed(segments: Segments) -> list[str]:
     """Return the finished segments that no entry has sealed yet, oldest first."""
     told = {entry.fields["segment"] for entry in segments.entries(where=SEALS)}
-    return [path.name for path in segment_paths(segments.directory)[:-1] if path.name not in told]
+    return [path.name for path in segments.paths[:-1] if path.name not in told]
 
 
 def seal(segments: Segments, name: str) -> Seal:

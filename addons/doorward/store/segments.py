@@ -11,7 +11,8 @@ may include a last transaction that nobody was told of, never less than was ackn
 
 import os
 import re
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
@@ -41,6 +42,7 @@ class Segments:
         self.last_seq = 0
         self.last_time: datetime | None = None
         self.finished: dict[str, Database] = {}  # days that are over, still open for writing
+        self.paths: tuple[Path, ...] = ()  # of files that have their tables, oldest first; replaced, never changed
         self._current: Database | None = None
         self._pages = 0  # written since the last checkpoint; an estimate
 
@@ -61,19 +63,16 @@ class Segments:
         paths = segment_paths(self.directory)
         for path in paths:
             if _is_sealed(path):
-                database = Database.reader(path)
+                with closing(Database.reader(path)) as database:
+                    self._follow(database)
             else:
                 database = Database.writer(path, synchronous="FULL")
+                self.finished[path.name] = database
                 migrate(database, segment_tables)
-            try:
                 self._follow(database)
-            finally:
-                if _is_sealed(path):
-                    database.close()
-                elif path is paths[-1]:
-                    self._current = database
-                else:
-                    self.finished[path.name] = database
+        self.paths = tuple(paths)
+        if paths:
+            self._current = self.finished.pop(paths[-1].name, None)
 
     def _follow(self, database: Database) -> None:
         """Check that this file goes on where the one before ended."""
@@ -124,6 +123,7 @@ class Segments:
         if self._current is not None:
             self.finished[self._current.path.name] = self._current
         self._current, self._pages = database, 0
+        self.paths = (*(known for known in self.paths if known != path), path)
 
     def verify_end(self) -> None:
         """Raise Unavailable unless the file ends with the last entry we know: to be called after a failed append."""
@@ -144,16 +144,14 @@ class Segments:
 
     def entries(self, after: int = 0, where: str = "1") -> Generator[Entry]:
         """Return the entries above `after` in order; `where` is HOLDS, SEALS, or nothing."""
-        return read_entries(self.directory, after, where)
+        return read_entries(self.paths, after, where)
 
     def body(self, digest: str, names: Collection[str] | None = None) -> bytes | None:
         """Return the plain bytes of a body of one of these names, or None if no segment has it (any more)."""
-        for path in reversed(segment_paths(self.directory)):
-            database = Database.reader(path)
-            try:
-                rows = database.rows("SELECT name, digest, salt, size, zstd FROM bodies WHERE digest = ?", (digest,))
-            finally:
-                database.close()
+        statement = "SELECT name, digest, salt, size, zstd FROM bodies WHERE digest = ?"
+        for path in reversed(self.paths):
+            with closing(Database.reader(path)) as database:
+                rows = database.rows(statement, (digest,))
             if rows:
                 name, *packed = rows[0]
                 return unpack_body(PackedBody(*packed)) if names is None or name in names else None
@@ -172,16 +170,13 @@ def segment_paths(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
 
 
-def read_entries(directory: Path, after: int = 0, where: str = "1") -> Generator[Entry]:
+def read_entries(paths: Iterable[Path], after: int = 0, where: str = "1") -> Generator[Entry]:
     """Yield entries from the files alone, read-only; each is checked against its leaf hash."""
-    for path in segment_paths(directory):
-        database = Database.reader(path)
-        try:
-            statement = f"SELECT seq, time, kind, entry, leaf FROM entries WHERE seq > ? AND {where} ORDER BY seq"  # noqa: S608 # a constant of this module
+    statement = f"SELECT seq, time, kind, entry, leaf FROM entries WHERE seq > ? AND {where} ORDER BY seq"  # noqa: S608 # a constant of this module
+    for path in paths:
+        with closing(Database.reader(path)) as database:
             for row in database.each(statement, (after,)):
                 yield entry_from_row(EntryRow(*row))
-        finally:
-            database.close()
 
 
 def _is_sealed(path: Path) -> bool:
