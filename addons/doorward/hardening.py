@@ -8,9 +8,11 @@ part is imported, since TLS libraries look at the environment when they are impo
 import ctypes
 import os
 import resource
+import signal
 import sys
 
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_DUMPABLE = 4
 _KEY_LOGS = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
 
 
@@ -22,3 +24,11 @@ def harden_process() -> None:
     os.umask(0o077)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def end_with_parent() -> None:
+    """Be told to stop when the supervisor dies, however it dies (prctl(2), PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() == 1:  # it died before we could ask
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-type Json = None | bool | int | float | str | list[Json] | tuple[Json, ...] | Mapping[str, Json]
+type Json = bool | int | float | str | list[Json] | tuple[Json, ...] | Mapping[str, Json] | None
 
 
 class Risk(enum.IntEnum):

@@ -19,8 +19,11 @@ from ruamel.yaml.error import YAMLError
 from doorward.core.units import parse_duration_s, parse_size_bytes
 from doorward.errors import Misconfigured
 from doorward.oidc.issuer import Issuer
+from doorward.private_files import read_private
 
 CONFIG_FILE = "doorward.yaml"
+_MOST_FILES = 500  # of policy, and their bytes in all
+_MOST_BYTES = 4 << 20
 
 
 def _address(text: object) -> tuple[str, int]:
@@ -344,3 +347,28 @@ def runtime_folder(settings: Settings) -> Path:
 def index_file(settings: Settings) -> Path:
     """The index of the record, for lists."""
     return settings.ledger.path / "index.db"
+
+
+def read_secret(source: SecretSettings) -> str:
+    """The text of a secret of our own (the console's client secret); raises Misconfigured."""
+    if source.env is not None:
+        text = os.environ.get(source.env, "")
+    else:
+        assert source.file is not None
+        text = read_private(source.file, what="the secret").content.decode("utf-8", "replace")
+    if not text.strip():
+        raise Misconfigured(f"the secret in {source.file or source.env} is empty", hint="put it there")
+    return text.strip()
+
+
+def read_policy_files(folder: Path) -> dict[str, str]:
+    """Text of each `*.yaml` in the folder, by name; raises Misconfigured."""
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise Misconfigured(f"no policy files in {folder}", hint="put policies as *.yaml there")
+    if len(files) > _MOST_FILES or sum(file.stat().st_size for file in files) > _MOST_BYTES:
+        raise Misconfigured(f"too much policy in {folder}", hint=f"at most {_MOST_FILES} files and 4 MiB")
+    try:
+        return {file.name: file.read_text(encoding="utf-8") for file in files}
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"cannot read the policies in {folder}: {error}", hint="they are UTF-8 files") from None

@@ -11,29 +11,15 @@ from pathlib import Path
 
 from doorward.core.policy import Policy
 from doorward.core.policy_file import load_policy
-from doorward.errors import DoorwardError, Misconfigured, Unavailable
+from doorward.errors import DoorwardError, Unavailable
 from doorward.model import NewEntry
+from doorward.settings import read_policy_files
 
 _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0
-_MOST_FILES = 500
-_MOST_BYTES = 4 << 20
 
 type Fingerprint = tuple[tuple[str, int, int], ...]
-
-
-def read_policy_files(folder: Path) -> dict[str, str]:
-    """Text of each `*.yaml` in the folder, by name; raises Misconfigured."""
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        raise Misconfigured(f"no policy files in {folder}", hint="put policies as *.yaml there")
-    if len(files) > _MOST_FILES or sum(file.stat().st_size for file in files) > _MOST_BYTES:
-        raise Misconfigured(f"too much policy in {folder}", hint=f"at most {_MOST_FILES} files and 4 MiB")
-    try:
-        return {file.name: file.read_text(encoding="utf-8") for file in files}
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"cannot read the policies in {folder}: {error}", hint="they are UTF-8 files") from None
 
 
 class Policies:

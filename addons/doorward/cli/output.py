@@ -1,0 +1,86 @@
+"""Standard output for results, standard error for everything else; the one place that knows the forms."""
+
+import dataclasses
+import enum
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from doorward.errors import DoorwardError
+
+SCHEMA = "doorward/1"
+
+
+def show_json(**facts: object) -> None:
+    """One object, with its schema."""
+    click.echo(json.dumps({"schema": SCHEMA, **{name: plain(value) for name, value in facts.items()}}, indent=2))
+
+
+def show_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Aligned columns on a terminal; tab-separated lines in a pipe."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(visible(each) for each in row))
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(visible(each).replace("[", "\\[") for each in row))
+    Console().print(table)
+
+
+def show_facts(facts: Mapping[str, object]) -> None:
+    """Name and value, a line each."""
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        click.echo(f"{name:<{width}}  {visible(value)}")
+
+
+def say(text: str) -> None:
+    """Progress, on standard error."""
+    click.echo(text, err=True)
+
+
+def complain(error: DoorwardError) -> None:
+    """An error in its two lines: what, and what next."""
+    click.echo(f"doorward: error: {visible(error.message)}", err=True)
+    if error.hint:
+        click.echo(f"doorward: hint: {visible(error.hint)}", err=True)
+
+
+def visible(value: object) -> str:
+    """Text for a terminal: control and formatting characters, which could repaint it, as escapes."""
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, tuple | list):
+        return ", ".join(visible(each) for each in value)
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(value))
+
+
+def plain(value: Any) -> Any:
+    """Values of the model as JSON knows them."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    match value:
+        case enum.IntEnum():
+            return value.name.lower()
+        case datetime():
+            return value.isoformat()
+        case Path():
+            return str(value)
+        case Mapping():
+            return {str(key): plain(each) for key, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [plain(each) for each in value]
+        case _:
+            return value

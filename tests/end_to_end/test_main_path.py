@@ -1,0 +1,64 @@
+"""The main path through real processes: an agent reads masked data, is refused, and all of it is recorded."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.parts.deployment import SECRET, Deployment
+from tests.parts.policies import policy_for
+from tests.parts.provider import Provider
+from tests.parts.target import Target, json_answer
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    with Provider() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[Target]:
+    with Target() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def deployment(provider: Provider, target: Target) -> Iterator[Deployment]:
+    with Deployment(provider, policy_for(target)) as running:
+        yield running
+
+
+def test_an_agent_reads_with_the_credential_it_never_sees(deployment: Deployment, target: Target) -> None:
+    target.answer = json_answer({"name": "Ann", "email": "ann@example.com", "total": 1.10})
+    with deployment.agent() as agent:
+        answer = agent.get("https://billing.internal/v1/customers/1?page=2")
+    assert answer.status_code == 200
+    assert answer.json()["name"] == "Ann"
+    assert answer.json()["email"].startswith("doorward-masked-")
+    assert "1.10" in json.dumps(answer.text) or answer.json()["total"] == 1.1
+    got = target.got[-1]
+    assert got.path == "/v1/customers/1?page=2"
+    assert ("authorization", f"Bearer {SECRET}") in [(n.lower(), v) for n, v in got.headers]
+    request = answer.headers["Doorward-Request"]
+    intent = deployment.wait_for_entry("request.intent", request=request)
+    outcome = deployment.wait_for_entry("request.outcome", request=request)
+    assert intent.seq < outcome.seq
+    assert intent.fields["principal"] == "corp:agent-7"
+    assert outcome.fields["masks"] == [
+        {"rule": "personal data", "path": "$['email']", "replacement": "sentinel", "count": 1}
+    ]
+    assert b"ann@example.com" not in deployment.everything_on_disk()
+    assert SECRET.encode() not in deployment.everything_on_disk()
+
+
+def test_what_no_rule_allows_is_refused_and_never_reaches_the_target(deployment: Deployment, target: Target) -> None:
+    before = len(target.got)
+    with deployment.agent() as agent:
+        answer = agent.put("https://billing.internal/v1/customers/1", json={})
+    assert answer.status_code == 403
+    problem = answer.json()
+    assert problem["executed"] == "no"
+    assert problem["rules"] == ["default deny"]
+    assert len(target.got) == before
+    deployment.wait_for_entry("request.refused", request=problem["request"])
