@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -12,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from doorward.console.copies import flow_id
 from doorward.core.entry import Role
 from doorward.ledger.channel import socket_path, unix_connect
 from doorward.ledger.client import LedgerClient
-from doorward.model import Hold, Principal
+from doorward.model import Hold, HoldState, Principal
 from tests.parts.console import RunningConsole
 from tests.parts.mock_provider import MockProvider
 
@@ -31,7 +33,10 @@ USERS = {
     "mallory": {"groups": ["choir"]},
 }
 
+BEN = Principal("corp", "ben", ("corp:sre",))
+
 pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.browser,
     pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"no Chromium at {CHROMIUM}"),
 ]
@@ -69,7 +74,7 @@ def provider() -> Iterator[MockProvider]:
         yield provider
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def processes(provider: MockProvider) -> Iterator[Processes]:
     with tempfile.TemporaryDirectory(prefix="dw-") as place:
         ledger = Processes.start("ledger", place)
@@ -79,16 +84,29 @@ def processes(provider: MockProvider) -> Iterator[Processes]:
         ended(ledger)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def agent(processes: Processes) -> AsyncIterator[RunningConsole]:
-    """What a gateway's worker does to the ledger."""
-    worker = LedgerClient(unix_connect(socket_path(processes.place / "run", Role.WORKER)), Role.WORKER)
-    await worker.start()
-    yield RunningConsole(processes.url, worker, None, processes.place / "var", None)  # type: ignore[arg-type]
-    await worker.close()
+    """What a gateway's worker does to the ledger; afterwards nothing waits."""
+    async with connected(processes, Role.WORKER) as worker, connected(processes, Role.CONSOLE) as console:
+        yield RunningConsole(processes.url, worker, None, processes.place / "var", None)  # type: ignore[arg-type]
+        for hold in await console.holds(HoldState.OPEN):
+            await console.decide_hold(hold.id, person=BEN, verdict="deny", reason="cleared", digest=hold.digest)
 
 
-@pytest.fixture
+@asynccontextmanager
+async def connected(processes: Processes, role: Role) -> AsyncIterator[LedgerClient]:
+    client = LedgerClient(unix_connect(socket_path(processes.place / "run", role)), role)
+    await client.start()
+    yield client
+    await client.close()
+
+
+async def held(agent: RunningConsole) -> Hold:
+    """A request that waits, unlike those of other tests."""
+    return await agent.open_hold(f"req-{secrets.token_hex(4)}")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
@@ -130,7 +148,7 @@ async def state(agent: RunningConsole, hold: Hold) -> Hold:
 
 
 async def test_a_reviewer_resumes_with_a_reason(chromium: Browser, processes: Processes, agent: RunningConsole) -> None:
-    hold = await agent.open_hold()
+    hold = await held(agent)
     async with person(chromium, processes, "anna", "/") as page:
         await expect(page.locator("#dw-bar")).to_contain_text("corp:anna")
         await select(page, hold)
@@ -151,27 +169,27 @@ async def test_a_reviewer_resumes_with_a_reason(chromium: Browser, processes: Pr
             "corp:anna",
             "duplicate of 7; asked Alice",
         )
-        await agent.send("req-1", hold=decided)
-        await expect(page.locator("tr", has_text="on hold")).to_contain_text("200")
+        await agent.send(hold.request, hold=decided)
+        await expect(page.locator("tr", has_text=f"on hold {hold.id}")).to_contain_text("200")
 
 
 async def test_a_reviewer_aborts_by_key(chromium: Browser, processes: Processes, agent: RunningConsole) -> None:
     async with person(chromium, processes, "anna", "/") as page:
-        hold = await agent.open_hold()
+        hold = await held(agent)
         await select(page, hold)
         await page.keyboard.press("x")
         dialog = page.get_by_role("dialog")
         await dialog.get_by_label("Your reason").press_sequentially("not in the change window, ask again dX")
         await dialog.get_by_role("button", name="Deny").click()
         await expect(page.get_by_text("You said no. The request will not go out.")).to_be_visible()
-        await expect(page.locator("tr", has_text="denied: change a customer")).to_have_count(1)
+        await expect(page.locator("tr", has_text=hold.digest[:16])).to_contain_text("denied: change a customer")
     decided = await state(agent, hold)
     assert decided.state == "denied"
     assert decided.approvals[0].reason == "not in the change window, ask again dX"
 
 
 async def test_escape_decides_nothing(chromium: Browser, processes: Processes, agent: RunningConsole) -> None:
-    hold = await agent.open_hold()
+    hold = await held(agent)
     async with person(chromium, processes, "anna", "/") as page:
         await select(page, hold)
         for key in ("a", "x"):
@@ -189,7 +207,7 @@ async def test_escape_decides_nothing(chromium: Browser, processes: Processes, a
 async def test_nothing_is_offered_that_is_refused(
     chromium: Browser, processes: Processes, agent: RunningConsole
 ) -> None:
-    hold = await agent.open_hold()
+    hold = await held(agent)
     async with person(chromium, processes, "anna", "/") as page:
         assert page.url.endswith("#/flows")
         await select(page, hold)
@@ -204,7 +222,7 @@ async def test_nothing_is_offered_that_is_refused(
 
 
 async def test_a_viewer_looks_on(chromium: Browser, processes: Processes, agent: RunningConsole) -> None:
-    hold = await agent.open_hold()
+    hold = await held(agent)
     async with person(chromium, processes, "vera", "/") as page:
         await select(page, hold)
         await expect(page.get_by_role("button", name="Resume")).to_have_count(0)
@@ -227,7 +245,7 @@ async def test_a_viewer_looks_on(chromium: Browser, processes: Processes, agent:
 
 
 async def test_the_form_works_without_scripts(chromium: Browser, processes: Processes, agent: RunningConsole) -> None:
-    hold = await agent.open_hold()
+    hold = await held(agent)
     async with person(chromium, processes, "anna", scripts=False) as page:
         await expect(page.get_by_role("heading", name="1 request waits for an answer")).to_be_visible()
         await page.get_by_label("Your reason").fill("asked Alice")
@@ -241,16 +259,16 @@ async def test_the_page_of_holds_follows_and_keeps_what_is_typed(
 ) -> None:
     async with person(chromium, processes, "anna") as page:
         await expect(page.get_by_role("heading", name="Nothing waits for an answer")).to_be_visible()
-        await agent.open_hold("req-1")
+        await held(agent)
         await expect(page.get_by_role("heading", name="1 request waits")).to_be_visible(timeout=15_000)
         await page.get_by_label("Your reason").fill("thinking")
-        await agent.open_hold("req-2")
+        await held(agent)
         await expect(page.get_by_text("The list has changed.")).to_be_visible(timeout=15_000)
         await expect(page.get_by_label("Your reason")).to_have_value("thinking")
 
 
 async def test_the_agents_owner_is_refused(chromium: Browser, processes: Processes, agent: RunningConsole) -> None:
-    hold = await agent.open_hold()
+    hold = await held(agent)
     async with person(chromium, processes, "alice", "/") as page:
         await select(page, hold)
         await page.get_by_role("button", name="Resume").click()
@@ -263,7 +281,7 @@ async def test_the_agents_owner_is_refused(chromium: Browser, processes: Process
 
 
 async def test_another_digest_is_refused(chromium: Browser, processes: Processes, agent: RunningConsole) -> None:
-    hold = await agent.open_hold()
+    hold = await held(agent)
     async with person(chromium, processes, "anna", "/") as page:
 
         async def other_digest(route):  # type: ignore[no-untyped-def]  # playwright's Route
@@ -281,15 +299,12 @@ async def test_another_digest_is_refused(chromium: Browser, processes: Processes
 
 
 async def test_deciding_twice_is_a_conflict(chromium: Browser, processes: Processes, agent: RunningConsole) -> None:
-    hold = await agent.open_hold()
+    hold = await held(agent)
     async with person(chromium, processes, "anna", "/") as page:
         await select(page, hold)
         await page.get_by_role("button", name="Resume").click()
-        other = LedgerClient(unix_connect(socket_path(processes.place / "run", Role.CONSOLE)), Role.CONSOLE)
-        await other.start()
-        ben = Principal("corp", "ben", ("corp:sre",))
-        await other.decide_hold(hold.id, person=ben, verdict="deny", reason="no", digest=hold.digest)
-        await other.close()
+        async with connected(processes, Role.CONSOLE) as other:
+            await other.decide_hold(hold.id, person=BEN, verdict="deny", reason="no", digest=hold.digest)
         dialog = page.get_by_role("dialog")
         await dialog.get_by_label("Your reason").fill("looks fine")
         await dialog.get_by_role("button", name="Approve").click()

@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 
 from doorward.console.config import ConsoleConfig
-from doorward.console.routes import Role
 from doorward.console.web import serve_console
 from doorward.core.entry import Role as LedgerRole
 from doorward.ledger.channel import socket_path, unix_connect
@@ -24,7 +23,7 @@ from doorward.store.rebuild import INDEX
 from tests.parts.provider import Provider
 
 CLIENT_ID = "doorward-console"
-ROLES = {Role.VIEWER: ("corp:staff",), Role.REVIEWER: ("corp:sre", "corp:billing-owners")}
+ROLES = {"viewer": ("corp:staff",), "reviewer": ("corp:sre", "corp:billing-owners")}
 CHANGE = Ask("change a customer", Approvers(groups=("corp:sre",)), 1, 900)
 HEAD = (
     b'{"method": "DELETE", "url": "https://billing.internal/v1/customers/1?page=2",'

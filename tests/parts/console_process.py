@@ -9,15 +9,11 @@ import signal
 import sys
 from pathlib import Path
 
-from doorward.console.config import ConsoleConfig
-from doorward.console.web import serve_console
 from doorward.core.entry import Role
 from doorward.ledger.channel import socket_path, unix_connect
 from doorward.ledger.client import LedgerClient
 from doorward.ledger.server import serve_ledger
-from doorward.oidc.issuer import Issuer
 from doorward.store.rebuild import INDEX
-from tests.parts.console import CLIENT_ID, ROLES
 
 
 async def ledger(place: Path) -> None:
@@ -27,6 +23,11 @@ async def ledger(place: Path) -> None:
 
 
 async def console(place: Path, issuer: str) -> None:
+    from doorward.console.config import ConsoleConfig
+    from doorward.console.web import serve_console
+    from doorward.oidc.issuer import Issuer
+    from tests.parts.console import CLIENT_ID, ROLES
+
     client = LedgerClient(unix_connect(socket_path(place / "run", Role.CONSOLE)), Role.CONSOLE)
     await client.start()
     config = ConsoleConfig(

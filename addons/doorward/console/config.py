@@ -24,7 +24,7 @@ class ConsoleConfig:
     issuer: Issuer
     client_id: str
     client_secret: str | None = field(repr=False)
-    roles: Mapping[Role, tuple[str, ...]]  # qualified groups: "corp:sre"
+    roles: Mapping[str, tuple[str, ...]]  # by the names of Role; qualified groups: "corp:sre"
     public_url: str  # port 0 stands for the one that is bound
     listen: tuple[str, int] = ("127.0.0.1", 8081)  # port 0: any
     tls: Tls | None = None
@@ -35,4 +35,4 @@ class ConsoleConfig:
 
     def roles_of(self, person: Principal) -> frozenset[Role]:
         """Return what the person's groups give."""
-        return frozenset(role for role, groups in self.roles.items() if not set(groups).isdisjoint(person.groups))
+        return frozenset(Role(role) for role, groups in self.roles.items() if not set(groups).isdisjoint(person.groups))

@@ -61,6 +61,8 @@
       where,
       facts,
     );
+    const body = element("pre", { "aria-label": "Masked body", tabindex: "0" });
+    form.append(body);
     if (hold.may_decide) {
       form.append(
         element("label", { for: "dw-reason" }, "Your reason"),
@@ -76,7 +78,7 @@
     document.body.append(dialog);
     // mitmweb listens for single keys on the window: what is typed here is not for it
     for (const kind of ["keydown", "keypress", "keyup"]) dialog.addEventListener(kind, (event) => event.stopPropagation());
-    return { dialog, form, reason, go, cancel, problem };
+    return { dialog, form, body, reason, go, cancel, problem };
   };
 
   const quiet = () => new Response("{}", { status: 200, headers: { "Content-Type": "application/json" } });
@@ -93,7 +95,10 @@
       return quiet();
     }
     const hold = await shown.json();
-    const { dialog, form, reason, go, cancel, problem } = question(hold, verdict);
+    const { dialog, form, body, reason, go, cancel, problem } = question(hold, verdict);
+    stock(`/flows/${flow}/request/content/Auto.json?lines=40`, { credentials: "same-origin" })
+      .then(async (content) => (body.textContent = content.ok ? (await content.json()).text : await sentence(content)))
+      .catch(() => (body.textContent = "The body cannot be shown now."));
     return new Promise((resolve) => {
       const close = () => {
         dialog.close();
