@@ -1,5 +1,6 @@
 """Answers by the API and by the form: who may, about what, once; and what the pages show."""
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from doorward.console.copies import flow_id
 from doorward.model import Approvers, Ask
 from tests.console.test_login import entries
-from tests.parts.console import CHANGE, RunningConsole
+from tests.parts.console import BODY, CHANGE, RunningConsole
 
 
 async def test_a_reviewer_approves_by_the_api(console: RunningConsole) -> None:
@@ -110,14 +111,10 @@ async def test_two_persons_of_two_groups(console: RunningConsole) -> None:
 
 
 async def test_what_a_page_shows_of_a_hold(console: RunningConsole) -> None:
-    summary = {
-        "verb": "DELETE",
-        "path": "/v1/\u202ecustomers/<script>alert(1)</script>",
-        "query": "email=doorward-masked-0123456789",
-        "risk": "high",
-        "label": '"><img src=x>',
-    }
-    hold = await console.open_hold(owner=None, summary=summary)
+    url = "https://billing.internal/v1/\u202ecustomers/<script>alert(1)</script>?email=doorward-masked-0123456789"
+    summary = {"verb": "DELETE", "risk": "high", "label": '"><img src=x>'}
+    bodies = {"request_head": json.dumps({"url": url, "headers": []}).encode(), "request_body": BODY}
+    hold = await console.open_hold(owner=None, summary=summary, bodies=bodies)
     async with console.person("anna", "sre") as anna:
         page = anna.page
         assert "/v1/\\u202ecustomers/&lt;script&gt;alert(1)&lt;/script&gt;" in page

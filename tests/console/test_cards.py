@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from doorward.console.cards import body_preview, card_of, comment_of, reason_against, seen_mark
+from doorward.console.copies import Head
 from doorward.console.routes import Role
 from doorward.console.sessions import Session
 from doorward.model import Approval, Approvers, Ask, Hold, HoldState, Principal
@@ -23,8 +24,9 @@ HOLD = Hold(
     opened_at=NOW,
     expires_at=NOW + timedelta(minutes=15),
     request="req-1",
-    summary={"verb": "DELETE", "path": "/v1/\u202ex", "risk": "high"},
+    summary={"verb": "DELETE", "risk": "high"},
 )
+HEAD = Head((("Content-Type", "application/json"),), "https://billing.internal:8443/v1/\u202ex?a=b")
 OWN = "Nobody decides about a request of their own; ask somebody else whom the hold names."
 OTHERS = "This hold asks for other people; the hold's page lists the groups and persons who may decide."
 ANNAS_YES = Approval("corp:anna", ("corp:sre",), "approve", "x", NOW)
@@ -36,9 +38,11 @@ def session(sub: str = "anna", *groups: str, role: Role = Role.REVIEWER) -> Sess
 
 def test_a_card_has_all_that_a_decision_needs() -> None:
     yes = Approval("corp:zoe", (), "approve", "fine\u202e", NOW)
-    card = card_of(replace(HOLD, approvals=(yes,)), session(), NOW)
+    card = card_of(replace(HOLD, approvals=(yes,)), HEAD, session(), NOW)
     assert card["verb"] == "DELETE"
     assert card["path"] == "/v1/\\u202ex"
+    assert card["query"] == "a=b"
+    assert card["media_type"] == "application/json"
     assert card["owner"] == "corp:alice"
     assert card["asks"] == [
         {"rule": "change a customer", "count": 2, "given": ["corp:zoe"], "approvers": ["corp:sre", "corp:zoe"]}
@@ -68,9 +72,9 @@ def test_why_not(hold: Hold, who: Session, at: datetime, why: str) -> None:
 
 
 def test_the_mark_changes_with_what_is_shown() -> None:
-    first = card_of(HOLD, session(), NOW)
-    assert seen_mark([first]) == seen_mark([card_of(HOLD, session(), NOW + timedelta(seconds=5))])
-    other = card_of(replace(HOLD, state=HoldState.EXPIRED), session(), NOW)
+    first = card_of(HOLD, HEAD, session(), NOW)
+    assert seen_mark([first]) == seen_mark([card_of(HOLD, HEAD, session(), NOW + timedelta(seconds=5))])
+    other = card_of(replace(HOLD, state=HoldState.EXPIRED), HEAD, session(), NOW)
     assert seen_mark([first]) != seen_mark([other]) != seen_mark([])
 
 

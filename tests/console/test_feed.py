@@ -1,12 +1,10 @@
 """The view is bounded, follows what was missed, and survives a ledger that goes away."""
 
 import asyncio
+from dataclasses import replace
 
-import pytest
-
-from doorward.console.feed import read_head
 from tests.console.test_stock import shown
-from tests.parts.console import running_console
+from tests.parts.console import CHANGE, running_console
 from tests.parts.provider import Provider
 
 
@@ -27,29 +25,9 @@ async def test_the_view_is_bounded_and_keeps_what_waits(provider: Provider) -> N
 
 
 async def test_an_expired_hold_waits_no_longer(provider: Provider) -> None:
-    from dataclasses import replace
-
-    from tests.parts.console import CHANGE
-
     async with running_console(provider) as console, console.person("anna", "sre") as anna:
         hold = await console.open_hold(asks=(replace(CHANGE, expires_s=1),))
         flow = await shown(anna, "req-1", lambda flow: not flow["intercepted"])
         assert flow["comment"].startswith("expired: ")
         answer = await anna.answer(hold)
         assert (answer.status_code, answer.json()["cause"]) == (409, "hold-expired")
-
-
-@pytest.mark.parametrize(
-    ("body", "url", "headers"),
-    [
-        (b'{"url": "https://x/", "headers": [["a", "b"]]}', "https://x/", (("a", "b"),)),
-        (b'{"headers": {"a": "b"}}', "", (("a", "b"),)),
-        (b'{"headers": [["a"], 1, ["a", 2]]}', "", (("a", "2"),)),
-        (b"[]", "", ()),
-        (b"\xff", "", ()),
-        (b'{"url": 1, "headers": 2}', "", ()),
-    ],
-)
-def test_heads_that_are_none_are_empty(body: bytes, url: str, headers: tuple[tuple[str, str], ...]) -> None:
-    head = read_head(body)
-    assert (head.url, head.headers) == (url, headers)

@@ -1,6 +1,7 @@
 """The table refuses all of mitmweb but what only shows; stock routes are read from mitmproxy itself."""
 
 import re
+from pathlib import Path
 
 import pytest
 from mitmproxy.tools.web import app as mitmweb
@@ -99,3 +100,12 @@ def test_only_files_and_the_login_need_no_role() -> None:
 
 def test_names_are_given_once() -> None:
     assert len({route.name for route in ROUTES}) == len(ROUTES)
+
+
+def test_the_docs_list_every_route() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "console.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| `(?:GET|POST) [^`]+` \| ([a-z, ]+ \| [a-z]+) \|$", text, re.MULTILINE))
+    for route in ROUTES:
+        roles = ", ".join(sorted(route.roles, reverse=True)) or "anybody"
+        assert rows.pop(route.name) == f"{roles} | {route.form}", route.name
+    assert not rows

@@ -50,6 +50,16 @@ class RunningConsole:
             await person.log_in(sub, *groups)
             yield person
 
+    @asynccontextmanager
+    async def console_client(self) -> AsyncIterator[LedgerClient]:
+        """A second channel to the ledger, as a console."""
+        client = LedgerClient(
+            unix_connect(socket_path(self.ledger.parent / "run", LedgerRole.CONSOLE)), LedgerRole.CONSOLE
+        )
+        await client.start()
+        yield client
+        await client.close()
+
     async def open_hold(self, request: str = "req-1", **changes: Any) -> Hold:
         """A request that waits, as the gateway asks for it."""
         asked = HoldRequest(
@@ -59,7 +69,7 @@ class RunningConsole:
             target="billing",
             request=request,
             asks=(CHANGE,),
-            summary={"verb": "DELETE", "path": "/v1/customers/1", "query": "page=2", "risk": "high", "label": "sync"},
+            summary={"verb": "DELETE", "risk": "high", "rules": [CHANGE.rule], "session": "s-1", "label": "sync"},
             bodies={"request_head": HEAD, "request_body": BODY},
         )
         return (await self.worker.open_hold(replace(asked, **changes))).hold

@@ -16,6 +16,7 @@ from doorward.console.bodies import Bodies
 from doorward.console.cards import Card, body_preview, card_of, seen_mark
 from doorward.console.copies import flow_id
 from doorward.console.gate import Guarded
+from doorward.console.heads import Heads
 from doorward.console.sessions import Session
 from doorward.core.holds import missing
 from doorward.errors import Conflict, DoorwardError, Refused, Unclear
@@ -36,6 +37,7 @@ class HoldDesk:
     client: LedgerClient
     index: Index
     bodies: Bodies
+    heads: Heads
 
     async def cards(self, session: Session) -> tuple[list[Card], list[Card]]:
         """Return the open holds, most urgent first, and those answered lately, newest first."""
@@ -44,13 +46,14 @@ class HoldDesk:
         waiting = sorted((hold for hold in holds if hold.state is HoldState.OPEN), key=lambda hold: hold.expires_at)
         ended = sorted((hold for hold in holds if hold.state is not HoldState.OPEN), key=_ended_at, reverse=True)
         return (
-            [card_of(hold, session, now) for hold in waiting],
-            [card_of(hold, session, now) for hold in ended[:MOST_DECIDED]],
+            [card_of(hold, await self.heads.of_hold(hold), session, now) for hold in waiting],
+            [card_of(hold, await self.heads.of_hold(hold), session, now) for hold in ended[:MOST_DECIDED]],
         )
 
     async def card(self, session: Session, hold_id: str) -> Card:
         """Return one hold; raises 404."""
-        return card_of(await self.hold(hold_id), session, datetime.now(UTC))
+        hold = await self.hold(hold_id)
+        return card_of(hold, await self.heads.of_hold(hold), session, datetime.now(UTC))
 
     async def hold(self, hold_id: str) -> Hold:
         """Return one hold that the ledger knows; raises 404."""
@@ -201,7 +204,8 @@ class FlowHold(HoldRoom):
     async def get(self, flow_id: str) -> None:
         """Show it."""
         hold = await self.desk.hold_of_flow(flow_id)
-        self.answer_json(card_of(hold, self.signed_in, datetime.now(UTC)))
+        head = await self.desk.heads.of_hold(hold)
+        self.answer_json(card_of(hold, head, self.signed_in, datetime.now(UTC)))
 
 
 class FlowApprove(ApiAnswer):

@@ -7,10 +7,11 @@ another person chose goes through `visible`. Pure: `now` and the session are arg
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import msgspec
 
-from doorward.console.copies import flow_id
+from doorward.console.copies import Head, flow_id
 from doorward.console.sessions import Session
 from doorward.console.visible import visible
 from doorward.core.holds import is_over, may_answer
@@ -24,8 +25,9 @@ LONGEST_TEXT = 2000
 type Card = dict[str, object]
 
 
-def card_of(hold: Hold, session: Session, now: datetime) -> Card:
-    """Return the facts of one hold for this person, ready for JSON and for templates."""
+def card_of(hold: Hold, head: Head, session: Session, now: datetime) -> Card:
+    """Return the facts of one hold for this person, ready for JSON and for templates; `head` is of its request."""
+    path, query = _path_and_query(head.url)
     why_not = reason_against(hold, session, now)
     summary = hold.summary
     return {
@@ -36,8 +38,9 @@ def card_of(hold: Hold, session: Session, now: datetime) -> Card:
         "digest": hold.digest,
         "verb": _text(summary, "verb"),
         "target": visible(hold.target),
-        "path": _text(summary, "path"),
-        "query": _text(summary, "query"),
+        "path": visible(path, longest=LONGEST_TEXT),
+        "query": visible(query, longest=LONGEST_TEXT),
+        "media_type": visible(_header(head, "content-type"), longest=80),
         "risk": _text(summary, "risk") or "medium",
         "open_ended": summary.get("open_ended") is True,
         "principal": visible(hold.principal),
@@ -122,6 +125,19 @@ def _ask(ask: Ask, hold: Hold) -> Mapping[str, object]:
         "given": given,
         "approvers": [visible(name) for name in (*ask.approvers.groups, *ask.approvers.subjects)],
     }
+
+
+def _path_and_query(url: str) -> tuple[str, str]:
+    """Return both as they go on the wire; what cannot be taken apart is shown whole."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url, ""
+    return parts.path or "/", parts.query
+
+
+def _header(head: Head, name: str) -> str:
+    return next((value for found, value in head.headers if found.lower() == name), "")
 
 
 def _text(summary: Mapping[str, Json], name: str) -> str:

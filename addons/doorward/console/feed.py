@@ -8,16 +8,15 @@ traffic. Run by `web`.
 """
 
 import asyncio
-import json
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
 from contextlib import suppress
 
 from mitmproxy.addons.view import View
 
 from doorward.console.cards import comment_of
-from doorward.console.copies import BodyPlace, Head, Shown, copy_of, flow_id
+from doorward.console.copies import BodyPlace, Shown, copy_of, flow_id
+from doorward.console.heads import Heads
 from doorward.errors import DoorwardError
 from doorward.ledger.client import LedgerClient
 from doorward.model import Entry, Hold, HoldState
@@ -26,7 +25,6 @@ from doorward.store.index import FlowRow, Index
 PAUSE_S = 0.1
 LOOK_EVERY_S = 5.0
 TRIES = 20
-MOST_HEADS = 2000
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +32,8 @@ logger = logging.getLogger(__name__)
 class Feed:
     """The view, the record, and what has to be looked at again."""
 
-    def __init__(self, view: View, client: LedgerClient, index: Index, *, recent: int, most: int) -> None:
+    def __init__(self, view: View, client: LedgerClient, index: Index, heads: Heads, *, recent: int, most: int) -> None:
+        self._heads = heads
         self._view = view
         self._client = client
         self._index = index
@@ -43,9 +42,8 @@ class Feed:
         self._due: OrderedDict[str, int] = OrderedDict()  # request -> tries left
         self._woken = asyncio.Event()
         self._looks_now = asyncio.Event()
-        self._heads: OrderedDict[str, Head] = OrderedDict()
         self._requests: dict[str, str] = {}  # hold -> the request that opened it
-        self._shown: dict[str, object] = {}  # flow id -> what its copy was made from
+        self._shown: dict[str, tuple[object, object]] = {}  # flow id -> what its copy was made from
 
     def note(self, entry: Entry) -> None:
         """Take note of a committed entry; called on the loop for each push."""
@@ -80,9 +78,10 @@ class Feed:
             try:
                 for hold in await self._client.holds():
                     self._requests[hold.id] = hold.request
-                    self._compare(hold.request, (hold.state, len(hold.approvals)))
+                    if (held := self._index.flow(hold.request)) is not None:
+                        self._compare(held, (hold.state, len(hold.approvals)))
                 for row in reversed(self._index.flows(limit)):
-                    self._compare(row.request, None)
+                    self._compare(row, None)
                 limit = min(self._recent, 50)
             except DoorwardError as error:
                 logger.info("the record cannot be read now: %s", error.message)
@@ -90,15 +89,11 @@ class Feed:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._looks_now.wait(), LOOK_EVERY_S)
 
-    def _compare(self, request: str, hold: object) -> None:
+    def _compare(self, row: FlowRow, hold: object) -> None:
         """Look again at what is not shown as it is."""
-        row = self._index.flow(request)
-        if row is None:
-            return
-        shown = self._shown.get(flow_id(request))
-        now = _state(row)
-        if not isinstance(shown, tuple) or shown[0] != now or (hold is not None and shown[1] != hold):
-            self._look_again(request)
+        shown = self._shown.get(flow_id(row.request))
+        if shown is None or shown[0] != _state(row) or (hold is not None and shown[1] != hold):
+            self._look_again(row.request)
 
     def _look_again(self, request: str) -> None:
         self._due[request] = TRIES
@@ -119,6 +114,8 @@ class Feed:
                     again.append((request, tries - 1))
             except DoorwardError as error:
                 logger.info("a flow cannot be shown now: %s", error.message)
+            except Exception:  # what one agent sent must not take the view from everybody
+                logger.exception("request %s cannot be shown", request)
         for request, tries in again:
             self._due.setdefault(request, tries)
             self._woken.set()
@@ -136,11 +133,11 @@ class Feed:
                 comment=_comment(row, own),
                 held=own is not None and own.state is HoldState.OPEN,
                 client=row.client or "",
-                request_head=await self._head(row.bodies.get("request_head")),
+                request_head=await self._heads.read(row.bodies.get("request_head")),
                 request_body=_place(row, "request_body"),
                 status=row.status,
                 duration_ms=row.duration_ms or 0,
-                response_head=await self._head(row.bodies.get("response_head")),
+                response_head=await self._heads.read(row.bodies.get("response_head")),
                 response_body=_place(row, "response_body"),
             )
         )
@@ -160,17 +157,6 @@ class Feed:
         except DoorwardError:
             return None  # it ended long ago, or the ledger is away: the row says enough
 
-    async def _head(self, digest: str | None) -> Head:
-        if digest is None:
-            return Head()
-        if (known := self._heads.get(digest)) is not None:
-            return known
-        head = read_head(await self._client.read_head(digest))
-        self._heads[digest] = head
-        while len(self._heads) > MOST_HEADS:
-            self._heads.popitem(last=False)
-        return head
-
     def _drop_oldest(self) -> None:
         surplus = len(self._view) - self._most
         if surplus <= 0:
@@ -181,26 +167,6 @@ class Feed:
         for flow in finished[:surplus]:
             self._view.remove([flow])
             self._shown.pop(flow.id, None)
-
-
-def read_head(body: bytes) -> Head:
-    """Return a recorded head; what is not one is shown as empty."""
-    try:
-        value = json.loads(body)
-    except ValueError:
-        return Head()
-    if not isinstance(value, dict):
-        return Head()
-    url = value.get("url")
-    return Head(_pairs(value.get("headers")), url if isinstance(url, str) else "")
-
-
-def _pairs(value: object) -> tuple[tuple[str, str], ...]:
-    if isinstance(value, Mapping):
-        value = list(value.items())
-    if not isinstance(value, list):
-        return ()
-    return tuple((str(pair[0]), str(pair[1])) for pair in value if isinstance(pair, list | tuple) and len(pair) == 2)
 
 
 def _state(row: FlowRow) -> tuple[object, ...]:
@@ -214,7 +180,7 @@ def _place(row: FlowRow, name: str) -> BodyPlace | None:
 
 def _comment(row: FlowRow, hold: Hold | None) -> str:
     """Say why this flow is as it is: context for everybody, never a person's reason."""
-    if hold is not None and row.decision == "held":
+    if hold is not None and (row.decision == "held" or hold.state in (HoldState.OPEN, HoldState.APPROVED)):
         return comment_of(hold)
     who = (row.principal or "nobody known") + (f" for {row.owner}" if row.owner else "")
     times = f" · {row.count} times" if row.count > 1 else ""
