@@ -267,6 +267,20 @@ async def test_the_page_of_holds_follows_and_keeps_what_is_typed(
         await expect(page.get_by_label("Your reason")).to_have_value("thinking")
 
 
+async def test_the_page_of_an_answer_follows_without_sending_it_again(
+    chromium: Browser, processes: Processes, agent: RunningConsole
+) -> None:
+    hold = await held(agent)
+    async with person(chromium, processes, "anna", f"/approvals/{hold.id}") as page:
+        await page.get_by_label("Your reason").fill("asked Alice")
+        await page.get_by_role("button", name="Approve").click()
+        await expect(page.get_by_text("You said yes.")).to_be_visible()
+        await agent.send(hold.request, hold=await state(agent, hold))
+        await expect(page.locator(".state.used")).to_be_visible(timeout=15_000)
+        await expect(page.get_by_role("alert")).to_have_count(0)
+        assert page.url == f"{processes.url}/approvals/{hold.id}"
+
+
 async def test_the_agents_owner_is_refused(chromium: Browser, processes: Processes, agent: RunningConsole) -> None:
     hold = await held(agent)
     async with person(chromium, processes, "alice", "/") as page:

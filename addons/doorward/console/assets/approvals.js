@@ -5,6 +5,8 @@
   const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? null;
   const seen = meta("doorward-seen");
   const only = meta("doorward-hold");
+  // not reload(): the page may be the answer to a form, which must not be sent twice
+  const again = () => location.replace(only ? `/approvals/${only}` : "/approvals");
 
   const left = (until) => {
     const seconds = Math.max(0, Math.round((until - Date.now()) / 1000));
@@ -27,12 +29,12 @@
     } catch {
       return; // the console is away; the next look tells
     }
-    if (answer.status === 401) return void location.reload();
+    if (answer.status === 401) return again();
     if (!answer.ok) return;
     const now = (await answer.json()).seen;
     if (now === seen) return;
     if (typing() || document.activeElement?.closest("form.decide")) document.getElementById("changed").hidden = false;
-    else location.reload();
+    else again();
   };
 
   count();
