@@ -149,6 +149,8 @@ class Chain:
     def failed(self, flow: http.HTTPFlow, error: DoorwardError) -> None:
         """Something below HTTP failed: the first cause counts."""
         exchange = self.exchanges.of(flow)
+        if exchange.sent and flow.response is not None:
+            exchange.answered = True  # the head of an answer is here, whatever became of the rest
         if exchange.refusal is None and not exchange.recorded:
             exchange.refusal = error
 

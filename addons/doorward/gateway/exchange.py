@@ -47,6 +47,7 @@ class Exchange:
     generation: str | None = None  # of the credential that will be added
     digest: str = ""
     # redact (request): what the record may hold of it
+    recorded_query: str = ""  # masked
     recorded_head: bytes = b""
     recorded_body: bytes = b""
     # hold

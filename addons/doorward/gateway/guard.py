@@ -15,7 +15,7 @@ from typing import Concatenate, Protocol
 
 from mitmproxy import http
 
-from doorward.errors import DoorwardError, Unavailable
+from doorward.errors import DoorwardError, TargetFailed, Unavailable, Withheld
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.refuse import refuse
 
@@ -59,10 +59,11 @@ def _guard[S: Step](
                 async with asyncio.timeout(deadline_s):
                     await hook(self, flow, exchange)
             except DoorwardError as error:
-                refuse(flow, exchange, error)
+                refuse(flow, exchange, _as_it_stands(error, exchange))
             except TimeoutError:
                 _log.error("request %s: %s took longer than %s s", exchange.id, hook.__qualname__, deadline_s)
-                refuse(flow, exchange, _failed("a step of the gateway took too long", "gateway-timeout"))
+                late = _failed("a step of the gateway took too long", "gateway-timeout")
+                refuse(flow, exchange, _as_it_stands(late, exchange))
             except Exception as error:
                 # The class alone: a message could quote what the agent or the target sent.
                 _log.error(
@@ -72,7 +73,9 @@ def _guard[S: Step](
                     type(error).__name__,
                     exc_info=_where(error),
                 )
-                refuse(flow, exchange, _failed("a step of the gateway failed", "gateway-error"))
+                refuse(
+                    flow, exchange, _as_it_stands(_failed("a step of the gateway failed", "gateway-error"), exchange)
+                )
 
         guarded.__name__ = hook.__name__
         guarded.__qualname__ = hook.__qualname__
@@ -84,6 +87,17 @@ def _guard[S: Step](
 def _failed(message: str, cause: str) -> Unavailable:
     return Unavailable(
         message, cause=cause, hint="repeat the request later; if it fails again, tell the operator its id"
+    )
+
+
+def _as_it_stands(error: DoorwardError, exchange: Exchange) -> DoorwardError:
+    """The error, unless it would ask an agent to repeat what the target may have done already."""
+    if not exchange.sent or isinstance(error, Withheld | TargetFailed):
+        return error
+    return Withheld(
+        f"the target was asked, and its answer cannot be released: {error.message}",
+        cause=error.cause,
+        hint="do not repeat it before you know whether it was done; the record has the request's id",
     )
 
 

@@ -111,16 +111,17 @@ class Hold:
         if policy.targets.get(action.target) != exchange.target:
             raise Refused("the target changed while the request was held", cause="target-changed", hint="repeat it")
         decision = decide(policy, action.principal, action, exchange.body)
+        masks = policy.mask_rules(decision.masks)
+        same = decision.asks in ((), before.asks) and masks == exchange.masks  # the masked form is made already
         exchange.policy, exchange.decision = policy, decision
-        exchange.masks = policy.mask_rules(decision.masks)
         if decision.verdict is Verdict.DENY:
             exchange.refused_rules = decision.rules
             raise denied(decision)
-        if decision.verdict is Verdict.HOLD and decision.asks != before.asks:
+        if not same:
             raise Unavailable(
-                "the policy changed while the request was held, and asks for another approval now",
+                "the policy changed while the request was held, and asks for or masks something else now",
                 cause="hold-changed",
-                hint="repeat the same request to ask for it",
+                hint="repeat the same request to go on by the new policy",
             )
 
     def _asked(self, exchange: Exchange) -> HoldRequest:
@@ -130,6 +131,8 @@ class Hold:
         assert token is not None
         summary: dict[str, Json] = {
             "verb": action.verb,
+            "path": action.raw_path,
+            "query": exchange.recorded_query,
             "risk": decision.risk.name.lower(),
             "rules": list(decision.rules),
             "session": token.session,
@@ -150,7 +153,7 @@ class Hold:
         )
 
     def _still_open(self, hold: HeldAction) -> Unavailable:
-        where = f"{self._page}#{hold.id}" if self._page else "the console"
+        where = f"{self._page}/{hold.id}" if self._page else "the console"
         return Unavailable(
             f"a person has to approve this request first; it is hold {hold.id}, to be decided at {where}",
             cause="held",

@@ -15,7 +15,7 @@ from doorward.errors import Unavailable, Withheld
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import answer_step, request_step
 from doorward.gateway.refuse import refuse
-from doorward.model import Verdict
+from doorward.model import Hold, HoldState, Verdict
 
 
 class WireHeader(Protocol):
@@ -38,7 +38,7 @@ class Inject:
         """The last look: allowed or approved, and recorded. Anything else ends here."""
         decision, target = exchange.decision, exchange.target
         decided = decision is not None and (
-            decision.verdict is Verdict.ALLOW or (decision.verdict is Verdict.HOLD and exchange.hold is not None)
+            decision.verdict is Verdict.ALLOW or (decision.verdict is Verdict.HOLD and _is_approved(exchange.hold))
         )
         if flow.response is not None or not decided or exchange.intent is None or target is None:
             raise Unavailable(
@@ -79,3 +79,7 @@ class Inject:
             timestamp_start=request.timestamp_start,
             timestamp_end=request.timestamp_end,
         )
+
+
+def _is_approved(hold: Hold | None) -> bool:
+    return hold is not None and hold.state is HoldState.APPROVED

@@ -14,7 +14,7 @@ from doorward.core.plain_http import read_action
 from doorward.core.policy import Policy
 from doorward.core.redaction.content import decode_content
 from doorward.core.redaction.writeback import carries_sentinel
-from doorward.errors import Refused, Unclear, WriteBack
+from doorward.errors import Refused, Unclear, Withheld, WriteBack
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.refuse import unknown_host
@@ -58,6 +58,13 @@ class Interpret:
             raise Refused(
                 f"{target.name} is reached over https alone", cause="scheme", hint=f"ask for https://{host}:{port}"
             )
+        if [each.strip().lower() for each in flow.request.headers.get_all("transfer-encoding")] not in (
+            [],
+            ["chunked"],
+        ):
+            raise Unclear(
+                "a transfer coding that is not read", cause="transfer-encoding", hint="send it as chunked alone"
+            )
         _point_at(flow.request, target)
 
     @request_step()
@@ -69,7 +76,7 @@ class Interpret:
         request = flow.request
         headers = [(_text(name), _text(value)) for name, value in request.headers.fields]
         coding = request.headers.get("content-encoding")
-        exchange.body = decode_content(request.raw_content or b"", coding, self._body_limit)
+        exchange.body = _decoded(request.raw_content or b"", coding, self._body_limit)
         principal = token.principal
         if principal.owner is None:
             principal = replace(principal, owner=policy.owners.get(principal.name))
@@ -90,6 +97,13 @@ class Interpret:
                 hint="leave the masked fields out of what you write",
             )
         _forward(request, action.headers, target)
+
+
+def _decoded(raw: bytes, coding: str | None, limit: int) -> bytes:
+    try:
+        return decode_content(raw, coding, limit) if raw else raw
+    except Withheld as error:
+        raise Unclear("the body's content coding cannot be undone", cause=error.cause, hint=error.hint) from None
 
 
 def _asked_for(flow: http.HTTPFlow, tunnel: Tunnel | None) -> tuple[str, str, int]:

@@ -4,8 +4,8 @@ An approved hold is used up in the intent's own transaction. Refusals are entrie
 of one cause from one place are counted (`refusals.py`).
 """
 
+import json
 import logging
-import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -14,15 +14,19 @@ from typing import Protocol
 from mitmproxy import http
 
 from doorward.core.holds import asks_json
-from doorward.errors import DoorwardError, TargetFailed, Unavailable, Unclear
+from doorward.errors import DoorwardError, TargetFailed, Unavailable, Unclear, Withheld
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import answer_step, request_step
 from doorward.gateway.refusals import Refusals
+from doorward.gateway.refuse import refuse
 from doorward.ledger.client import Appended
-from doorward.model import Json, Mask, NewEntry
+from doorward.model import Json, Mask, NewEntry, Verdict
 
 _log = logging.getLogger(__name__)
-_MOST_MASK_ROWS = 40  # an entry has 16 KiB; the rest is counted
+_MASK_ROWS_BYTES = 8 << 10  # an entry has 16 KiB
+
+
+_TELL = "tell the operator the request's id"
 
 
 class EntryLedger(Protocol):
@@ -45,12 +49,15 @@ class Record:
     async def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """The intent; nothing has left yet, and nothing leaves unless this returns."""
         intent = self._intent(exchange)
+        decision = exchange.decision
+        if decision is None or decision.verdict is Verdict.DENY or (decision.asks and exchange.hold is None):
+            raise Unavailable("nobody allowed this request", cause="undecided", hint=_TELL)
         if exchange.hold is None:
             appended = await self._ledger.append(intent)
         else:
             fields: dict[str, Json] = {"hold": exchange.hold.id, "request": exchange.id, "digest": exchange.digest}
-            if exchange.decision is not None and exchange.decision.asks:
-                fields["asks"] = asks_json(exchange.decision.asks)  # the ledger compares them with the hold's
+            if decision.asks:
+                fields["asks"] = asks_json(decision.asks)  # the ledger compares them with the hold's
             used = NewEntry("hold.used", fields)
             appended = await self._ledger.append(used, intent)
         exchange.intent = appended.seqs[-1]
@@ -58,6 +65,8 @@ class Record:
     @answer_step()
     async def response(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """The outcome, or the refusal, before the agent gets it."""
+        if exchange.refusal is None and not exchange.cleared:
+            refuse(flow, exchange, Withheld("the answer was not cleared", cause="uncleared", hint=_TELL))
         await self._conclude(flow, exchange)
 
     @answer_step()
@@ -122,7 +131,7 @@ class Record:
         answer, refusal = flow.response, exchange.refusal
         fields: dict[str, Json] = {
             "request": exchange.id,
-            "status": answer.status_code if answer is not None else None,
+            "status": refusal.status if refusal else answer and answer.status_code,
             "executed": exchange.executed,
             "duration_ms": (time.monotonic_ns() - exchange.started_ns) // 1_000_000,
             "masks": _mask_rows(exchange.masked),
@@ -141,17 +150,19 @@ def _bodies(**named: bytes) -> dict[str, bytes]:
 
 
 def _mask_rows(masks: Sequence[Mask]) -> list[Json]:
-    """The masks by rule and field, indices left out, most frequent first."""
-    counted = Counter((mask.rule, _field(mask.path), mask.replacement) for mask in masks)
-    rows: list[Json] = [
-        {"rule": rule, "path": path, "replacement": how, "count": count}
-        for (rule, path, how), count in counted.most_common(_MOST_MASK_ROWS)
-    ]
-    if len(counted) > _MOST_MASK_ROWS:
-        rows.append({"rule": "", "path": "others", "replacement": "", "count": len(masks)})
+    """The masks by rule and field, most frequent first, as many as an entry has room for; the rest as one."""
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for mask in masks:
+        counted[mask.rule, mask.path, mask.replacement] += mask.count
+    rows: list[Json] = []
+    room, rest = _MASK_ROWS_BYTES, 0
+    for (rule, path, how), count in counted.most_common():
+        row: Json = {"rule": rule, "path": path, "replacement": how, "count": count}
+        room -= len(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")) + 1
+        if room < 0 or rest:
+            rest += count
+        else:
+            rows.append(row)
+    if rest:
+        rows.append({"rule": "", "path": "others", "replacement": "", "count": rest})
     return rows
-
-
-def _field(path: str) -> str:
-    """The field without the position of its item: `$['items'][*]['email']`."""
-    return re.sub(r"\[[0-9]+\]", "[*]", path)[:200]

@@ -25,7 +25,7 @@ from doorward.core.redaction.content import decode_content
 from doorward.core.redaction.echo import EchoGuard
 from doorward.core.redaction.masks import Replacer
 from doorward.core.redaction.names import mask_headers
-from doorward.errors import Unclear, Withheld
+from doorward.errors import TooLarge, Unclear, Withheld
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import answer_step, request_step
 
@@ -73,6 +73,7 @@ class Redact:
             "url": action.target_url + action.raw_path + (f"?{query}" if query else ""),
             "headers": record_headers(masks, action.headers, self._replacer),
         }
+        exchange.recorded_query = query
         exchange.recorded_head = json.dumps(head).encode()
         if target.record_bodies:
             content_type = flow.request.headers.get("content-type")
@@ -97,12 +98,11 @@ class Redact:
         masks = self._masks(exchange)
         _check_status(answer.status_code, partial_allowed=masks.answer is None)
         raw = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.fields]
-        codings = answer.headers.get_all("content-encoding")
-        decoded = decode_content(answer.raw_content or b"", ", ".join(codings) or None, self._answer_limit)
+        decoded = _decoded(answer, self._answer_limit)
         content_type = answer.headers.get("content-type")
         cleared = clear_body(masks, decoded, content_type, self._replacer)
         headers = list(answer_headers(raw, target, masked=masks.answer is not None))
-        headers = mask_headers(headers, masks.headers, self._replacer)
+        headers = mask_headers(headers, masks.answer_headers, self._replacer)
         headers, body = self._without_echoes(exchange, headers, cleared.body)
         exchange.masked = cleared.masks
         exchange.answer_head = json.dumps(
@@ -157,6 +157,21 @@ def _check_status(status: int, *, partial_allowed: bool) -> None:
         raise Withheld(f"the target answered with status {status}", cause="status", hint="tell the target's owner")
     if status == 206 and not partial_allowed:
         raise Withheld("a part of an answer cannot be masked", cause="partial-answer", hint="ask for the whole")
+
+
+def _decoded(answer: http.Response, limit: int) -> bytes:
+    if [each.strip().lower() for each in answer.headers.get_all("transfer-encoding")] not in ([], ["chunked"]):
+        raise Withheld("the answer has a transfer coding that is not read", cause="transfer-encoding")
+    raw = answer.raw_content or b""
+    codings = ", ".join(answer.headers.get_all("content-encoding"))
+    try:
+        return decode_content(raw, codings or None, limit) if raw else raw
+    except TooLarge:
+        raise Withheld(
+            "the decoded answer is over limits.response_body",
+            cause="response-too-large",
+            hint="ask for less, page by page",
+        ) from None
 
 
 def _replace(

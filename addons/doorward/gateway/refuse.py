@@ -59,7 +59,7 @@ def problem_response(error: DoorwardError, exchange: Exchange, executed: Execute
     if isinstance(error, Unauthenticated):
         # RFC 9110, section 15.5.8: a 407 must name a way; closing makes clients bring a fresh token.
         headers |= {"Proxy-Authenticate": 'Basic realm="doorward"', "Connection": "close"}
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable) and executed == "no":
         headers["Retry-After"] = "5"
     if exchange.hold is not None and exchange.hold.state is HoldState.OPEN:
         problem["hold"] = exchange.hold.id

@@ -136,7 +136,7 @@ async def run_worker(
         )
         stack.enter_context(asyncio_utils.set_eager_task_factory())
         stack.push_async_callback(chain.stop)
-        await listener.start(_master(), chain)
+        await listener.start(make_master(), chain)
         stack.push_async_callback(listener.stop)
         background = [
             asyncio.create_task(work)
@@ -232,7 +232,7 @@ async def _reissue_in_time(policies: Policies, accept: Callable[[Policy], None])
             _log.error("the authority for agents could not be issued anew: %s", error)
 
 
-def _master() -> master.Master:
+def make_master() -> master.Master:
     """A Master that knows mitmproxy's options, locked, and runs none of its addons."""
     install()
     made = master.Master(options.Options(), with_termlog=False)

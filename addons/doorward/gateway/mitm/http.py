@@ -8,7 +8,6 @@ What happens with a flow is not decided here: the `Plane` is asked.
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -35,17 +34,13 @@ from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeaders
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 
 from doorward.errors import DoorwardError, TargetFailed, TooLarge, Unclear, Withheld
+from doorward.gateway.mitm.heads import bad_request_head, empty_lines, is_bad_answer_head, is_complete, status_of
 
 _log = logging.getLogger(__name__)
 
 type Commands = layer.CommandGenerator[None]
 HttpStream = http_layers.HttpStream
 
-# A head ends at the first empty line. Inside of it: no NUL or other control byte but HTAB, no CR
-# that no LF follows, no line that starts with white space (obs-fold; RFC 9112, sections 2.2 and 5.2).
-_HEAD_END = re.compile(rb"\n\r?\n")
-_BAD_IN_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|\n[ \t]")
-_INFORMATIONAL = re.compile(rb"\s*HTTP/1\.[01] 1(?!01)[0-9]{2}[ \r\n]")
 _MOST_INFORMATIONAL = 16  # 1xx answers to one request; a target that sends more is not serving
 _MOST_CHUNK_FRAMING = 64 << 10  # bytes of chunk headers or trailers that are not complete yet
 
@@ -123,6 +118,9 @@ class Connection(ProxyConnectionHandler):
             except Exception as error:
                 _log.error("hook %s raised %s", hook.name, type(error).__name__)
                 self.abort()
+
+    def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
+        """Keep upstream's lines back, which quote heads and bodies; what matters is an entry or a line of ours."""
 
     def abort(self) -> None:
         """Close the agent's end now."""
@@ -217,7 +215,8 @@ class _Http1Server(_http1.Http1Server):
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         if isinstance(event, events.DataReceived):
-            error = _bad_head(self.buf, self.plane.head_bytes)
+            raw = _without_empty_lines(self.buf)
+            error = bad_request_head(raw, self.plane.head_bytes)
             if error is not None:
                 self.plane.unreadable(self.context.client, error)
                 yield commands.SendData(self.conn, _closing(self.plane.page(None, error)))
@@ -226,8 +225,9 @@ class _Http1Server(_http1.Http1Server):
                 return
         for command in super().read_headers(event):
             if isinstance(command, commands.SendData):  # upstream's own page for a head that it cannot read
-                error = Unclear("the request is not HTTP/1.1", cause="not-http", hint="send plain HTTP requests only")
-                self.plane.unreadable(self.context.client, error)
+                error = _error_of(ErrorCode.GENERIC_CLIENT_ERROR)
+                if self.request is None:  # else a flow follows, and is recorded
+                    self.plane.unreadable(self.context.client, error)
                 yield commands.SendData(self.conn, _closing(self.plane.page(None, error)))
             else:
                 yield command
@@ -235,7 +235,8 @@ class _Http1Server(_http1.Http1Server):
     def send(self, event: HttpEvent) -> Commands:
         if isinstance(event, ResponseProtocolError) and self.page is not None:
             if self.conn.state & connection.ConnectionState.CAN_WRITE:
-                if not self.response and event.code.http_status_code() is not None:
+                begun = self.response is not None and self.response.status_code >= 200  # a 100 may be out
+                if not begun and event.code.http_status_code() is not None:
                     yield commands.SendData(self.conn, _closing(self.page))
                 yield commands.CloseConnection(self.conn)
             return
@@ -274,18 +275,22 @@ class _Http1Client(_http1.Http1Client):
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         if isinstance(event, events.DataReceived) and self.request is not None:
-            while _INFORMATIONAL.match(bytes(self.buf)) and _HEAD_END.search(bytes(self.buf)):
+            raw = _without_empty_lines(self.buf)
+            while 100 <= (status_of(raw) or 0) < 200 and status_of(raw) != 101 and is_complete(raw):
                 self.informational += 1
                 self.buf.maybe_extract_lines()
-            head = bytes(self.buf)
-            switching = re.match(rb"\s*HTTP/1\.[01] 101", head)
-            if switching or self.informational > _MOST_INFORMATIONAL or _bad_head(self.buf, self.head_bytes):
+                raw = _without_empty_lines(self.buf)
+            if (
+                is_bad_answer_head(raw, self.head_bytes)
+                or status_of(raw) == 101
+                or self.informational > _MOST_INFORMATIONAL
+            ):
                 yield commands.CloseConnection(self.conn)
                 assert self.stream_id is not None
                 yield ReceiveHttp(ResponseProtocolError(self.stream_id, "closed", ErrorCode.RESPONSE_VALIDATION_FAILED))
                 self.state = self.done
                 return
-            if not head:
+            if not raw:
                 return
         yield from super().read_headers(event)
 
@@ -313,19 +318,13 @@ def install() -> None:
     vars(http_layers)["Http1Client"] = _Http1Client
 
 
-def _bad_head(buf: ReceiveBuffer, limit: int) -> DoorwardError | None:
+def _without_empty_lines(buf: ReceiveBuffer) -> bytes:
+    """Pass over empty lines before a head, at which upstream would wait for ever; what is left."""
     raw = bytes(buf)
-    end = _HEAD_END.search(raw.lstrip(b"\r\n"))
-    size = len(raw) if end is None else end.end()
-    if size > limit:
-        return TooLarge(f"the head is over {limit} bytes", cause="head-too-large", hint="send fewer or shorter headers")
-    if _BAD_IN_HEAD.search(raw.lstrip(b"\r\n")[:size]):
-        return Unclear(
-            "the head holds control bytes or a folded line",
-            cause="control-bytes",
-            hint="send one header a line, in text",
-        )
-    return None
+    skipped = empty_lines(raw)
+    if skipped:
+        buf.maybe_extract_at_most(skipped)
+    return raw[skipped:]
 
 
 def _closing(page: http.Response) -> bytes:

@@ -1,8 +1,0 @@
-"""`demo`."""
-
-import click
-
-
-@click.command()
-def demo() -> None:
-    """Demo."""
