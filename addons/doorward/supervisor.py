@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
-_STABLE_S = 30.0  # a part that lived so long starts with the first pause again
+_STABLE_S = 2.0  # a part that lived so long starts with the first pause again
 _STOP_S = 15.0
 _WRONG_SETTINGS = 2
 
