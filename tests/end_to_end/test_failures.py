@@ -148,7 +148,7 @@ def test_a_file_size_limit_is_a_full_disk(provider: Provider, target: Target) ->
         largest = max(file.stat().st_size for file in (deployment.var / "segments").iterdir())
         resource.prlimit(ledger, resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
         before = len(target.got)
-        statuses = [agent.get(f"{URL}?n={n}").status_code for n in range(0, 40)]
+        statuses = [agent.get(f"{URL}?n={n}").status_code for n in range(40)]
         refused = statuses.count(503)
         assert refused > 0, statuses
         assert len(target.got) - before == 40 - refused

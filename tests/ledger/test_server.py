@@ -37,8 +37,9 @@ async def test_the_day_before_is_sealed_after_midnight(ledger: RunningLedger, wo
     await worker.append(intent("r1"))
     ledger.later(days=1)
     await worker.append(intent("r2"))
-    await until(lambda: "segment.sealed" in ledger.kinds())
     first, second = segment_paths(ledger.path / "segments")
+    await until(lambda: not first.stat().st_mode & 0o222)  # reading the file meanwhile would put the seal off
+    await until(lambda: "segment.sealed" in ledger.kinds())
     sealed = ledger.entries()[-1].fields
     assert (sealed["segment"], sealed["first"], sealed["last"]) == (first.name, 1, 1)
     assert sealed["digest"] == hashlib.sha256(first.read_bytes()).hexdigest()
@@ -55,6 +56,7 @@ async def test_a_day_that_a_crash_left_unsealed_is_sealed_at_the_start(
     (ledger.path / "segments" / "2026-11-24.db").touch(mode=0o600)  # begun, and nothing written
     ledger.later(days=1)
     await ledger.start()
+    await until(lambda: not (ledger.path / "segments" / "2026-11-23.db").stat().st_mode & 0o222)
     await until(lambda: ledger.kinds() == ["request.intent", "segment.sealed"])
     await ledger.restart()
     await asyncio.sleep(0.1)

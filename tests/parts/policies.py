@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from tests.parts.raw_target import RawTarget
 from tests.parts.target import Target
 
 
-def policy_for(target: Target, **parts: Any) -> dict[str, Any]:
+def policy_for(target: Target | RawTarget, **parts: Any) -> dict[str, Any]:
     """Agents may read /v1, may write with a hold; e-mails are masked."""
     policy: dict[str, Any] = {
         "targets": {

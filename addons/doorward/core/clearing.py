@@ -27,21 +27,33 @@ class MaskSet:
 
     answer: Automaton | None  # for what the agent gets; None where no field is named
     record: Automaton | None  # for what the record holds: those of the answer and `apply_to: record`
-    other_types_pass: bool  # every field mask lets bodies pass that are not JSON
-    query: frozenset[str]
-    headers: frozenset[str]
+    answer_passes: bool  # each mask in `answer` lets bodies pass that are not JSON
+    record_passes: bool  # the same of `record`
+    answer_headers: frozenset[str]  # lower case, here and below
+    record_headers: frozenset[str]
+    query: frozenset[str]  # of requests, in the record
 
 
 def compile_masks(rules: Sequence[MaskRule]) -> MaskSet:
     """Compile the rules that apply to an exchange; raises Misconfigured for a path that is not supported."""
-    with_fields = [rule for rule in rules if rule.fields]
+    seen = [rule for rule in rules if rule.apply_to == "all"]  # by the agent
     return MaskSet(
-        answer=_automaton([rule for rule in with_fields if rule.apply_to == "all"]),
-        record=_automaton(with_fields),
-        other_types_pass=all(rule.other_types == "pass" for rule in with_fields),
+        answer=_automaton(seen),
+        record=_automaton(rules),
+        answer_passes=_lets_pass(seen),
+        record_passes=_lets_pass(rules),
+        answer_headers=_headers(seen),
+        record_headers=_headers(rules),
         query=frozenset(name for rule in rules for name in rule.query),
-        headers=frozenset(name.lower() for rule in rules for name in rule.headers),
     )
+
+
+def _lets_pass(rules: Sequence[MaskRule]) -> bool:
+    return all(rule.other_types == "pass" for rule in rules if rule.fields)
+
+
+def _headers(rules: Sequence[MaskRule]) -> frozenset[str]:
+    return frozenset(name.lower() for rule in rules for name in rule.headers)
 
 
 def _automaton(rules: Sequence[MaskRule]) -> Automaton | None:
@@ -54,7 +66,7 @@ def clear_body(masks: MaskSet, body: bytes, content_type: str | None, replacer: 
     if masks.answer is None or not body:
         return Redacted(body, ())
     if not is_json(content_type, body):
-        if masks.other_types_pass:
+        if masks.answer_passes:
             return Redacted(body, ())
         raise Withheld(
             "a mask applies to this answer, and it is not JSON",
@@ -73,13 +85,13 @@ def record_body(masks: MaskSet, body: bytes, content_type: str | None, replacer:
             return redact_json(masks.record, body, replacer).body
     except Withheld:
         return NOT_RECORDED
-    return body if masks.other_types_pass else NOT_RECORDED
+    return body if masks.record_passes else NOT_RECORDED
 
 
 def record_headers(masks: MaskSet, headers: Headers, replacer: Replacer) -> list[tuple[str, str]]:
     """Headers for the record: those that masks list, and all that bear secrets, replaced."""
     secret = {name.lower() for name, _ in headers if is_secret_name(name)}
-    return mask_headers(headers, masks.headers | secret, replacer)
+    return mask_headers(headers, masks.record_headers | secret, replacer)
 
 
 def record_query(masks: MaskSet, raw_query: str, names: Sequence[str], replacer: Replacer) -> str:

@@ -125,17 +125,18 @@ class Sequencer:
             asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
-        """Commit one batch, and answer."""
+        """Commit one batch and answer; whatever goes wrong beyond a single request stops the ledger."""
         self._planned = False
         if self.failed.done():
             return
-        batch = self._take()
         try:
-            committed = self._writer.commit([(item.role, item.request) for item in batch])
-        except Exception as error:  # the ledger must not go on in a state that nobody understands
+            self._commit(self._take())
+        except Exception as error:  # it must not go on in a state that nobody understands
             log.exception("the ledger stops")
             self.failed.set_exception(error)
-            return
+
+    def _commit(self, batch: list[_Item]) -> None:
+        committed = self._writer.commit([(item.role, item.request) for item in batch])
         to_flush = self._settle(batch, committed)
         self._follower.committed(committed.entries)
         for peer in to_flush:

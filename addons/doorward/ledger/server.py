@@ -28,7 +28,7 @@ from doorward.store.rebuild import SEGMENTS, open_index
 from doorward.store.sealing import seal, unsealed
 from doorward.store.segments import HOLDS, Segments
 
-_SEAL_AGAIN_S: Final = 60.0
+_SEAL_AGAIN_S: Final = 2.0
 _RESERVE_BYTES: Final = 16 * 1024 * 1024
 
 log = logging.getLogger(__name__)

@@ -82,7 +82,10 @@ class Target:
 
     def requests(self, method: str, since: int = 0) -> int:
         """How many requests of a method the target's own log counts; it is written every few seconds."""
-        query: dict[str, str | int] = {"perPage": 500, "filter": f'data.method = "{method}" && data.url ~ "{COLLECTION}"'}
+        query: dict[str, str | int] = {
+            "perPage": 500,
+            "filter": f'data.method = "{method}" && data.url ~ "{COLLECTION}"',
+        }
         for _ in range(40):
             found = int(self._client.get("/api/logs", params=query).raise_for_status().json()["totalItems"])
             if found >= since:
