@@ -107,6 +107,9 @@ def test_no_server_name_where_the_target_has_one(deployment: Deployment, untouch
         context.wrap_socket(tunnel(deployment))
 
 
+_GET = b"GET /v1/x HTTP/1.1\r\nHost: billing.internal\r\n"
+_POST = b"POST /v1/x HTTP/1.1\r\nHost: billing.internal\r\n"
+_JSON = ("Content-Type", "application/json")
 REQUESTS: dict[str, tuple[bytes, int, str]] = {
     "two-hosts": (b"GET /v1/x HTTP/1.1\r\nHost: billing.internal\r\nHost: evil.internal\r\n\r\n", 400, "host-count"),
     "no-host": (b"GET /v1/x HTTP/1.1\r\nX: y\r\n\r\n", 400, "host-count"),
@@ -131,10 +134,10 @@ REQUESTS: dict[str, tuple[bytes, int, str]] = {
     "obs-fold": (b"GET /v1/x HTTP/1.1\r\nHost: billing.internal\r\nX: a\r\n b\r\n\r\n", 400, "control-bytes"),
     "nul": (b"GET /v1/x HTTP/1.1\r\nHost: billing.internal\r\nX: a\x00b\r\n\r\n", 400, "control-bytes"),
     "bare-cr": (b"GET /v1/x HTTP/1.1\r\nHost: billing.internal\r\nX: a\rb\r\n\r\n", 400, "control-bytes"),
-    "head-too-large": (b"GET /v1/x HTTP/1.1\r\nHost: billing.internal\r\nX: " + b"a" * 20000 + b"\r\n\r\n", 413, "head-too-large"),
+    "head-too-large": (_GET + b"X: " + b"a" * 20000 + b"\r\n\r\n", 413, "head-too-large"),
     "dot-segments": (b"GET /v1/../x HTTP/1.1\r\nHost: billing.internal\r\n\r\n", 400, ""),
     "length-and-chunked": (
-        b"POST /v1/x HTTP/1.1\r\nHost: billing.internal\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        _POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         400,
         "",
     ),
@@ -143,7 +146,7 @@ REQUESTS: dict[str, tuple[bytes, int, str]] = {
         413,
         "request-too-large",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", REQUESTS)
@@ -178,24 +181,25 @@ def test_a_gzip_bomb_from_the_agent(deployment: Deployment, untouched: None) -> 
     assert answer.json()["executed"] == "no"
 
 
+_UTF_16 = [("Content-Type", "application/json; charset=utf-16")]
 BAD_ANSWERS: dict[str, tuple[Answer, str]] = {
     "no-json": (Answer(200, b"<p>ann@example.com</p>", [("Content-Type", "text/html")]), "not-json"),
     "says-json": (Answer(200, b'{"email": "ann@example.com"', [("Content-Type", "application/json")]), "not-json"),
     "gzip-bomb": (
-        Answer(200, gzip.compress(b"[" + b"1," * 5_000_000 + b"1]"), [("Content-Type", "application/json"), ("Content-Encoding", "gzip")]),
-        "",
+        Answer(200, gzip.compress(b"[" + b"1," * 5_000_000 + b"1]"), [_JSON, ("Content-Encoding", "gzip")]),
+        "response-too-large",
     ),
     "too-large": (Answer(200, b'"' + b"a" * 200_000 + b'"'), "response-too-large"),
     "partial": (Answer(206, b'{"email": "ann@example.com"}'), "partial-answer"),
     "utf-16": (
-        Answer(200, '{"email": "ann@example.com"}'.encode("utf-16"), [("Content-Type", "application/json; charset=utf-16")]),
+        Answer(200, '{"email": "ann@example.com"}'.encode("utf-16"), _UTF_16),
         "",
     ),
     "unknown-coding": (
-        Answer(200, b'{"email": "ann@example.com"}', [("Content-Type", "application/json"), ("Content-Encoding", "rot13")]),
+        Answer(200, b'{"email": "ann@example.com"}', [_JSON, ("Content-Encoding", "rot13")]),
         "content-encoding",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", BAD_ANSWERS)
@@ -203,7 +207,7 @@ def test_an_answer_that_cannot_be_cleared_is_withheld(kind: str, deployment: Dep
     target.answer, cause = BAD_ANSWERS[kind]
     with deployment.agent() as agent:
         answer = agent.get("https://billing.internal/v1/customers")
-    assert answer.status_code in (502, 413), answer.text
+    assert answer.status_code == 502, answer.text
     problem = answer.json()
     assert problem["executed"] == "yes"
     assert "ann@example.com" not in answer.text
@@ -236,7 +240,9 @@ def test_a_policy_that_is_broken_on_reload_keeps_the_last_good(provider: Provide
         rejected = deployment.wait_for_entry("policy.rejected")
         assert "policy.yaml:1" in str(rejected.fields["message"])
         assert agent.get("https://billing.internal/v1/x").status_code == 200
-        deployment.write_policy(policy_for(target, bindings=[{"role": "writer", "target": "billing", "groups": ["corp:agents"]}], roles={"writer": [{"methods": ["DELETE"], "paths": ["/v1/**"]}]}))  # fmt: skip
+        policy = policy_for(target)
+        policy["roles"]["reader"][0]["paths"] = ["/v2/**"]
+        deployment.write_policy(policy)
         deployment.wait_for(lambda: len(deployment.entries("policy.loaded")) == 2)
         assert agent.get("https://billing.internal/v1/x").status_code == 403
 
