@@ -176,7 +176,7 @@ async def test_an_answer_that_does_not_count(
     worker: LedgerClient,
     console: LedgerClient,
     person: Principal,
-    changes: dict[str, str],
+    changes: dict[str, Any],
     cause: str,
 ) -> None:
     hold = (await worker.open_hold(held())).hold

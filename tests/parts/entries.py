@@ -44,7 +44,7 @@ def intent(request: str = "r1", bodies: dict[str, bytes] | None = None, **change
 
 
 def outcome(request: str = "r1", bodies: dict[str, bytes] | None = None, **changes: Any) -> NewEntry:
-    fields = {
+    fields: dict[str, Any] = {
         "request": request,
         "status": 200,
         "executed": "yes",
@@ -58,7 +58,7 @@ def outcome(request: str = "r1", bodies: dict[str, bytes] | None = None, **chang
 
 
 def refused(request: str | None = "r1", **changes: Any) -> NewEntry:
-    fields = {
+    fields: dict[str, Any] = {
         "request": request,
         "cause": "no-role",
         "status": 403,

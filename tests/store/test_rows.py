@@ -16,7 +16,7 @@ def test_an_entry_comes_back() -> None:
     bodies = entry.fields["bodies"]
     assert isinstance(bodies, dict)
     assert {**entry.fields, "bodies": None} == {**intent_fields(), "bodies": None}
-    assert bodies["request_head"]["bytes"] == 2  # type: ignore[index, call-overload]
+    assert bodies["request_head"]["bytes"] == 2
 
 
 @pytest.mark.parametrize("change", [{"entry": "{}"}, {"leaf": bytes(32)}], ids=["text", "leaf"])

@@ -7,7 +7,7 @@ checkpoints: WAL-reset bug); readers open read-only. Called by the store's own m
 
 import errno
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -61,7 +61,7 @@ class Database:
         with _translated(self.path):
             return self.raw.execute(statement, values).fetchall()
 
-    def each(self, statement: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+    def each(self, statement: str, values: Sequence[object] = ()) -> Generator[tuple[Any, ...]]:
         """Run one statement and yield its rows one by one; exhaust it, or checkpoints wait for it."""
         with _translated(self.path):
             yield from self.raw.execute(statement, values)
