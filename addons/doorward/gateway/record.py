@@ -128,10 +128,11 @@ class Record:
         )
 
     def _outcome(self, flow: http.HTTPFlow, exchange: Exchange) -> NewEntry:
-        answer, refusal = flow.response, exchange.refusal
+        refusal = exchange.refusal
+        told = refusal.status if refusal else flow.response.status_code if flow.response else None
         fields: dict[str, Json] = {
             "request": exchange.id,
-            "status": refusal.status if refusal else answer and answer.status_code,
+            "status": told,
             "executed": exchange.executed,
             "duration_ms": (time.monotonic_ns() - exchange.started_ns) // 1_000_000,
             "masks": _mask_rows(exchange.masked),
