@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from doorward.cli.output import show_facts, show_json, show_table, visible
+from doorward.cli.record import open_index
 from doorward.core.entry import Role
 from doorward.errors import Refused, Unavailable
 from doorward.ledger.channel import socket_path, unix_connect
 from doorward.ledger.client import LedgerClient
-from doorward.settings import Settings, config_path, index_file, load_settings, runtime_folder
-from doorward.store.index import FlowRow, Index
+from doorward.settings import Settings, config_path, load_settings, runtime_folder
+from doorward.store.index import FlowRow
 
 
 @click.group()
@@ -32,7 +33,7 @@ def list_flows(
     config: Path | None, principal: str | None, target: str | None, decision: str | None, limit: int, as_json: bool
 ) -> None:
     """List requests, newest first."""
-    index = Index(index_file(load_settings(config_path(config)).settings))
+    index = open_index(config)
     rows = index.flows(limit, principal=principal, target=target, decision=decision)
     if as_json:
         show_json(flows=rows)
@@ -65,7 +66,7 @@ def list_flows(
 def show(config: Path | None, request: str, bodies: bool, why: str, as_json: bool) -> None:
     """Show one request with its answer and its masks."""
     settings = load_settings(config_path(config)).settings
-    index = Index(index_file(settings))
+    index = open_index(config)
     row = index.flow(request)
     if row is None:
         raise Refused(f"there is no request {request}", cause="request-unknown", hint="see `doorward flows list`")

@@ -6,10 +6,9 @@ from pathlib import Path
 import click
 
 from doorward.cli.output import show_facts, show_json, show_table
+from doorward.cli.record import open_index
 from doorward.errors import Refused
 from doorward.model import HoldState
-from doorward.settings import config_path, index_file, load_settings
-from doorward.store.index import Index
 
 
 @click.group()
@@ -24,7 +23,7 @@ def holds() -> None:
 @click.pass_obj
 def list_holds(config: Path | None, state: str | None, limit: int, as_json: bool) -> None:
     """List holds, newest first."""
-    rows = Index(index_file(load_settings(config_path(config)).settings)).holds(limit, state=state)
+    rows = open_index(config).holds(limit, state=state)
     if as_json:
         show_json(holds=rows)
         return
@@ -50,7 +49,7 @@ def list_holds(config: Path | None, state: str | None, limit: int, as_json: bool
 @click.pass_obj
 def show(config: Path | None, hold_id: str, as_json: bool) -> None:
     """Show one hold with its approvals."""
-    rows = Index(index_file(load_settings(config_path(config)).settings)).holds(10_000)
+    rows = open_index(config).holds(10_000)
     row = next((each for each in rows if each.hold == hold_id), None)
     if row is None:
         raise Refused(f"there is no hold {hold_id}", cause="hold-unknown", hint="see `doorward holds list`")
