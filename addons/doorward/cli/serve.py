@@ -95,11 +95,10 @@ def rebuild(config: Path | None) -> None:
     """Make the index again from the segments; the ledger must not run."""
     from rich.progress import Progress
 
-    from doorward.store.lock import writer_lock
     from doorward.store.rebuild import rebuild_index
 
     path = load_settings(config_path(config)).settings.ledger.path
-    with writer_lock(path), Progress(transient=True) as progress:
+    with Progress(transient=True) as progress:
         task = progress.add_task("entries", total=None)
         count = rebuild_index(path, lambda done: progress.update(task, completed=done))
     click.echo(f"{count} entries projected")
