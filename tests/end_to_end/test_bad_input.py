@@ -236,7 +236,7 @@ def test_a_policy_that_is_broken_on_reload_keeps_the_last_good(provider: Provide
     with Deployment(provider, policy_for(target)) as deployment, deployment.agent() as agent:
         target.answer = json_answer({"ok": 1})
         assert agent.get("https://billing.internal/v1/x").status_code == 200
-        deployment.write_policy("targets: {billing: {kind: htp}}")  # type: ignore[arg-type]
+        deployment.write_policy("targets: {billing: {kind: htp}}")
         rejected = deployment.wait_for_entry("policy.rejected")
         assert "policy.yaml:1" in str(rejected.fields["message"])
         assert agent.get("https://billing.internal/v1/x").status_code == 200

@@ -167,7 +167,7 @@ def test_a_small_file_system_that_fills_up(provider: Provider, target: Target) -
         )
         if mounted.returncode != 0:
             pytest.skip("this machine mounts no tmpfs")
-        stack.callback(subprocess.run, ["umount", "-l", deployment.var], check=True)
+        stack.callback(lambda: subprocess.run(["umount", "-l", deployment.var], check=True))
         (deployment.var / "deployment.key").touch(mode=0o600)
         (deployment.var / "deployment.key").write_bytes(key)
         deployment.start()

@@ -16,7 +16,8 @@ from tests.parts.entries import intent
 async def test_a_client_over_one_socket_stays_away_when_it_is_gone(ledger: RunningLedger) -> None:
     channel = await unix_connect(socket_path(ledger.runtime, Role.WORKER))()
     client = await LedgerClient.over(channel, Role.WORKER)
-    assert client.ready
+    was_ready = client.ready
+    assert was_ready
     assert (await client.append(intent())).seqs == (1,)
     await ledger.stop()
     with pytest.raises(Unavailable) as away:

@@ -81,7 +81,7 @@ class Deployment:
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 
-    def write_policy(self, policy: Mapping[str, Any], name: str = "policy.yaml") -> None:
+    def write_policy(self, policy: Mapping[str, Any] | str, name: str = "policy.yaml") -> None:
         """Put a policy in place at one stroke, as careful editors do."""
         (self.folder / "policies").mkdir(exist_ok=True)
         new = self.folder / "policies" / f".{name}.new"
@@ -199,7 +199,7 @@ class Deployment:
             await client.start()
             try:
                 digest = entry.fields["bodies"][name]["digest"]  # type: ignore[index,call-overload]
-                return await client.read_body(digest, reader="test", why="test")
+                return await client.read_body(str(digest), reader="test", why="test")
             finally:
                 await client.close()
 
