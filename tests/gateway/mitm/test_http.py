@@ -281,7 +281,9 @@ async def test_a_crash_below_closes_the_connection_and_leaves_an_outcome(
 
 async def test_a_flow_that_was_not_armed_reaches_no_target(gateway: Gateway, target: RawTarget) -> None:
     hooks = dict(gateway.chain.hooks)
-    hooks["request"] = tuple(each for each in hooks["request"] if getattr(each, "__self__", None) is not gateway.chain.addons[-1])
+    hooks["request"] = tuple(
+        each for each in hooks["request"] if getattr(each, "__self__", None) is not gateway.chain.addons[-1]
+    )
     gateway.chain.hooks = hooks
     agent = await gateway.tunnel()
     await agent.send(get())
