@@ -60,7 +60,7 @@ async def test_cookies_are_out_of_reach_of_scripts_and_other_sites(console: Runn
 
 async def test_nobody_without_a_role_gets_in(console: RunningConsole) -> None:
     async with console.person("mallory", "choir") as mallory:
-        assert "corp:mallory has no role at this console" in mallory.page
+        assert "o group gives corp:mallory a role at this console" in mallory.page
         assert (await mallory.browser.get("/api/holds")).status_code == 401
         assert (await mallory.browser.get("/approvals")).status_code == 303
     (entry,) = entries(console, "login.failed")

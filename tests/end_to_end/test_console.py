@@ -328,7 +328,7 @@ async def test_deciding_twice_is_a_conflict(chromium: Browser, processes: Proces
 
 async def test_somebody_without_a_role(chromium: Browser, processes: Processes) -> None:
     async with person(chromium, processes, "mallory") as page:
-        await expect(page.get_by_role("alert")).to_contain_text("Corp:mallory has no role at this console.")
+        await expect(page.get_by_role("alert")).to_contain_text("No group gives corp:mallory a role at this console.")
 
 
 async def test_a_ledger_that_goes_and_comes_back(chromium: Browser, provider: MockProvider) -> None:

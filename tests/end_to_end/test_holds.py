@@ -103,6 +103,7 @@ def test_nobody_in_time_gives_a_ticket_and_the_same_request_goes_on(deployment: 
         assert first.json()["executed"] == "no"
         hold = bob.wait_for_hold()
         assert first.json()["hold"] == hold["id"]
+        assert hold["path"] == "/v1/customers/3"  # the refusal that carries the ticket does not take its place
         assert f"/approvals/{hold['id']}" in first.json()["detail"]
         assert bob.answer(hold).status_code == 200
         second = agent.delete(f"{URL}/3")

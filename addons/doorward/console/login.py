@@ -156,7 +156,7 @@ class Callback(LoginRoom):
         if not roles:
             await self.logins.note_failure(person.name, "no-role", client)
             raise Refused(
-                f"{person.name} has no role at this console",
+                f"no group gives {person.name} a role at this console",
                 cause="no-role",
                 hint="ask for one of the groups that console.roles lists, then log in again",
             )

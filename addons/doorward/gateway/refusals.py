@@ -62,7 +62,7 @@ class Refusals:
             "rules": list(exchange.refused_rules),
             "status": exchange.refusal.status if exchange.refusal else None,
         }
-        await self._record(place, fields, {"request_head": _head(flow)})
+        await self._record(place, fields, {"request_head": exchange.recorded_head or _head(flow)})
 
     async def record_connection(self, client: str, cause: str) -> None:
         """An entry for a connection that never became a request, or a count."""
@@ -70,8 +70,8 @@ class Refusals:
 
     async def write_counts(self) -> None:
         """Write what was counted in the window that ends now."""
-        counts, self._more, self._known = self._more, Counter(), set()
-        for place, count in counts.items():
+        self._known = set()
+        for place, count in list(self._more.items()):
             fields: dict[str, Json] = {}
             if place.kind == "request.refused":
                 fields = {"request": None, "verb": None, "rules": [], "status": None}
@@ -79,7 +79,11 @@ class Refusals:
                 await self._ledger.append(_entry(place, count, fields, {}))
             except DoorwardError as error:
                 _log.error("%s refusals wait for the ledger: %s", count, error.cause)
-                self._more[place] += count
+                return
+            # Only now: a window that is cut short at the stop loses no count.
+            self._more[place] -= count
+            if not self._more[place]:
+                del self._more[place]
 
     async def write_counts_for_ever(self) -> None:
         """Close one window after the other; cancelled at the stop."""
@@ -88,9 +92,9 @@ class Refusals:
             await self.write_counts()
 
     async def _record(self, place: _Place, fields: dict[str, Json], bodies: dict[str, bytes]) -> None:
-        if len(self._known) >= _MOST_PLACES and place not in self._known:
+        if max(len(self._known), len(self._more)) >= _MOST_PLACES and not self._is_counted(place):
             place = _Place(place.kind, place.cause, "many")
-        if place in self._known:
+        if self._is_counted(place):
             self._more[place] += 1
             return
         self._known.add(place)
@@ -99,6 +103,10 @@ class Refusals:
         except DoorwardError as error:
             _log.error("a refusal waits for the ledger: %s", error.cause)
             self._more[place] += 1
+
+    def _is_counted(self, place: _Place) -> bool:
+        """Whether it has its entry in this window, or waits with a count from an earlier one."""
+        return place in self._known or place in self._more
 
 
 def _entry(place: _Place, count: int, fields: dict[str, Json], bodies: dict[str, bytes]) -> NewEntry:
@@ -109,13 +117,14 @@ def _entry(place: _Place, count: int, fields: dict[str, Json], bodies: dict[str,
 
 
 def _head(flow: http.HTTPFlow) -> bytes:
-    """What the record keeps of a refused request: no query, no headers, no body, since nothing was masked."""
+    """What the record keeps of a request that was refused before masks were put to it: no query, no headers."""
     request = flow.request
+    path = request.data.path.decode("latin-1").partition("?")[0][:2048]
+    scheme, host = request.data.scheme.decode("latin-1")[:8] or "https", request.data.host[:255]
     return json.dumps(
         {
             "method": request.data.method.decode("latin-1")[:32],
-            "host": request.data.host[:255],
-            "port": request.data.port,
-            "path": request.data.path.decode("latin-1").partition("?")[0][:2048],
+            "url": f"{scheme}://{f'[{host}]' if ':' in host else host}:{request.data.port}{path}",
+            "headers": [],
         }
     ).encode()
