@@ -1,0 +1,156 @@
+"""The shape of the tree: a test file for each module, modules that can be read, nothing of one machine in it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "addons" / "doorward"
+MOST_LINES = 500
+
+# Modules without a test file of their own, and what tests them instead. This list may only shrink.
+TESTED_ELSEWHERE = {
+    # The commands run as processes, as a person would run them.
+    "__main__.py": "tests/end_to_end: every process starts by it",
+    "cli/agent.py": "tests/end_to_end, tests/parts/deployment.py",
+    "cli/check.py": "tests/end_to_end, tests/parts/deployment.py",
+    "cli/flows.py": "tests/end_to_end, tests/parts/deployment.py",
+    "cli/holds.py": "tests/end_to_end, tests/parts/deployment.py",
+    "cli/init.py": "tests/end_to_end, tests/parts/deployment.py",
+    "cli/main.py": "tests/end_to_end, tests/parts/deployment.py",
+    "cli/output.py": "tests/end_to_end, tests/parts/deployment.py",
+    "cli/policy.py": "tests/end_to_end, tests/parts/deployment.py",
+    "cli/record.py": "tests/end_to_end, tests/parts/deployment.py",
+    "cli/serve.py": "tests/end_to_end, tests/parts/deployment.py",
+    "cli/status.py": "tests/end_to_end, tests/parts/deployment.py",
+    "cli/demo/agent.py": "scripts/demo --auto",
+    "cli/demo/command.py": "scripts/demo --auto",
+    "cli/demo/identity.py": "scripts/demo --auto",
+    "cli/demo/reviewer.py": "scripts/demo --auto",
+    "cli/demo/story.py": "scripts/demo --auto",
+    "cli/demo/target.py": "scripts/demo --auto",
+    "cli/demo/world.py": "scripts/demo --auto",
+    # The data plane is tested as a whole, with real sockets.
+    "gateway/authenticate.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/authorize.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/chain.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/dial.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/exchange.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/guard.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/hold.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/inject.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/interpret.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/only_http.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/policies.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/record.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/redact.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/refusals.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/refuse.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/tunnels.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/worker.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/build.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/mitm/heads.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "gateway/mitm/tls.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
+    "core/clearing.py": "tests/end_to_end/test_main_path.py",
+    # The ledger is tested as a whole, with real channels.
+    "ledger/draft.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",
+    "ledger/frames.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",
+    "ledger/framing.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",
+    "ledger/peer.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",
+    "ledger/sequencer.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",
+    "ledger/waiters.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",
+    "store/migrations/index.py": "tests/store/test_migrate.py",
+    "store/migrations/segment.py": "tests/store/test_migrate.py",
+    # Tables and types.
+    "errors.py": "tests/test_docs.py",
+    "model.py": "tests/core: every test of a decision",
+    # Still to come.
+    "hardening.py": "tests/end_to_end/test_failures.py, tests/end_to_end/test_bad_input.py",
+    "settings.py": "tests/end_to_end/test_failures.py, tests/end_to_end/test_bad_input.py",
+    "supervisor.py": "tests/end_to_end/test_failures.py, tests/end_to_end/test_bad_input.py",
+}
+
+# Test files that are about more than one module.
+ACROSS_MODULES = {
+    "gateway/test_fail_closed.py": "what every step does when something below it fails",
+    "ledger/test_disk.py": "a full disk",
+    "ledger/test_docs.py": "docs/ledger.md",
+    "ledger/test_kill.py": "kill -9 at any moment",
+}
+
+# In two pieces, so that this file does not hold what it looks for.
+OF_A_MACHINE = re.compile(
+    "|".join((
+        r"(?<![\w.{}$])/(?:root|work)" + "/",
+        r"(?<![\w.{}$])/home/" + r"\w",
+        "py" + r"pi\.org", "python" + r"hosted\.org", "npm" + r"js\.(?:org|com)", "proxy" + r"\.golang\.org",
+        "crates" + r"\.io", "deb" + r"\.debian\.org", "maven" + r"\.org",
+    ))
+)  # fmt: skip
+
+
+def modules() -> list[str]:
+    return sorted(str(file.relative_to(SOURCE)) for file in SOURCE.rglob("*.py") if file.name != "__init__.py")
+
+
+def mirror_of(module: str) -> Path:
+    path = Path(module)
+    return ROOT / "tests" / path.parent / f"test_{path.stem.strip('_')}.py"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_has_a_test_file(module: str) -> None:
+    there = mirror_of(module).exists()
+    if module in TESTED_ELSEWHERE:
+        assert not there, f"{module} has tests of its own by now: take it off the list"
+    else:
+        assert there, f"{module} has no {mirror_of(module).relative_to(ROOT)}"
+
+
+def test_the_lists_name_what_is_there() -> None:
+    assert set(TESTED_ELSEWHERE) <= set(modules())
+    assert [name for name in ACROSS_MODULES if not (ROOT / "tests" / name).exists()] == []
+
+
+def test_a_test_file_has_a_module() -> None:
+    of_modules = {mirror_of(module) for module in modules()}
+    apart = {ROOT / "tests" / name for name in ACROSS_MODULES}
+    rooms = [each.name for each in SOURCE.iterdir() if each.is_dir()]
+    lost = [
+        str(file.relative_to(ROOT))
+        for room in rooms
+        for file in (ROOT / "tests" / room).rglob("test_*.py")
+        if file not in of_modules | apart
+    ]
+    assert lost == []
+
+
+@pytest.mark.parametrize("folder", ["addons", "tests"])
+def test_modules_can_be_read_in_one_go(folder: str) -> None:
+    lines = {file: len(file.read_text().splitlines()) for file in (ROOT / folder).rglob("*.py")}
+    assert {str(file): count for file, count in lines.items() if count > MOST_LINES} == {}
+
+
+def tracked_files() -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode != 0:
+        pytest.skip("not a checkout of git")
+    return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_nothing_names_a_machine_or_a_registry() -> None:
+    found = []
+    for file in tracked_files():
+        text = file.read_bytes().decode("utf-8", "replace")
+        found += [f"{file.relative_to(ROOT)}: {hit.group()}" for hit in OF_A_MACHINE.finditer(text)]
+    assert found == []
+
+
+def test_locks_hold_hashes_and_nothing_else() -> None:
+    for lock in sorted((ROOT / "requirements").glob("*.txt")):
+        for line in lock.read_text().splitlines():
+            assert re.fullmatch(r"[A-Za-z0-9._\[\],-]+==\S+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line), (
+                line
+            )
