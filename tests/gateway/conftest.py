@@ -33,5 +33,5 @@ async def gateway(
     provider: Provider,
     target: RawTarget,
 ) -> AsyncIterator[Gateway]:
-    async with Gateway(tmp_path, ledger, provider, policy_for(target)) as running:
+    async with Gateway(tmp_path, ledger, provider, policy_for(target), hold={"wait": "1s"}) as running:
         yield running

@@ -14,7 +14,7 @@ from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer, layers
 
 from doorward.core.policy import Policy
-from doorward.errors import DoorwardError, Refused, Unclear
+from doorward.errors import DoorwardError, Refused, Unauthenticated, Unclear
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.mitm.http import HttpStream, Plane, http_layer, is_in_tunnel
@@ -67,13 +67,15 @@ class OnlyHttp:
 
     @request_step()
     async def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """A CONNECT to anything but a target's host and port goes nowhere."""
-        host, port = flow.request.data.host.lower(), flow.request.data.port
+        """A CONNECT to anything but a target's host and port goes nowhere, and leaves no tunnel behind."""
+        tunnel = self._tunnels.pop(flow.client_conn, None)
+        if tunnel is None:
+            raise Unauthenticated("nobody is known to ask for this", cause="token-missing", hint="present a token")
         exchange.policy = self._policy()
-        exchange.target = exchange.policy.target_for(host, port)
+        exchange.target = exchange.policy.target_for(tunnel.host, tunnel.port)
         if exchange.target is None:
-            self._tunnels.pop(flow.client_conn, None)
-            raise unknown_host(exchange.policy, host, port)
+            raise unknown_host(exchange.policy, tunnel.host, tunnel.port)
+        self._tunnels[flow.client_conn] = tunnel
 
     def tls_clienthello(self, hello: tls.ClientHelloData) -> None:
         """The name in the handshake must be the tunnel's."""

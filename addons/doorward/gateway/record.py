@@ -24,8 +24,6 @@ from doorward.model import Json, Mask, NewEntry, Verdict
 
 _log = logging.getLogger(__name__)
 _MASK_ROWS_BYTES = 8 << 10  # an entry has 16 KiB
-
-
 _TELL = "tell the operator the request's id"
 
 

@@ -32,6 +32,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from doorward.errors import DoorwardError, TargetFailed, TooLarge, Unclear, Withheld
 from doorward.gateway.mitm.heads import bad_request_head, empty_lines, is_bad_answer_head, is_complete, status_of
@@ -93,9 +94,13 @@ class CrashGuard:
         try:
             yield from self._inner.handle_event(event)
         except Exception as error:
-            self._inner = None
-            self._plane.crashed(self.context.client, error)
+            self.give_up(error)
             yield commands.CloseConnection(self.context.client)
+
+    def give_up(self, error: Exception) -> None:
+        """Let no event through from now on, so that nothing more is sent, dialled or answered."""
+        self._inner = None
+        self._plane.crashed(self.context.client, error)
 
 
 class Connection(ProxyConnectionHandler):
@@ -104,7 +109,8 @@ class Connection(ProxyConnectionHandler):
     def __init__(self, plane: Plane, hooks: Mapping[str, Sequence[Callable[[Any], Any]]], *given: Any) -> None:
         super().__init__(*given)  # type: ignore[no-untyped-call]
         self._hooks = hooks
-        self.layer = CrashGuard(plane, layers.modes.HttpProxy(self.layer.context))  # type: ignore[assignment]  # same calls, no Layer, so that it stays out of context.layers
+        self._guard = CrashGuard(plane, layers.modes.HttpProxy(self.layer.context))
+        self.layer = self._guard  # type: ignore[assignment]  # same calls, no Layer, so that it stays out of context.layers
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
         """Call each hook in the chain's order; one that raises ends the connection."""
@@ -117,6 +123,9 @@ class Connection(ProxyConnectionHandler):
                         await result
             except Exception as error:
                 _log.error("hook %s raised %s", hook.name, type(error).__name__)
+                if isinstance(subject, ServerConnectionHookData):
+                    subject.server.error = "a hook raised"  # else upstream goes on and dials
+                self._guard.give_up(error)  # else it goes on with what the hook left undone
                 self.abort()
 
     def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
