@@ -363,12 +363,13 @@ def read_secret(source: SecretSettings) -> str:
 
 def read_policy_files(folder: Path) -> dict[str, str]:
     """Text of each `*.yaml` in the folder, by name; raises Misconfigured."""
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        raise Misconfigured(f"no policy files in {folder}", hint="put policies as *.yaml there")
-    if len(files) > _MOST_FILES or sum(file.stat().st_size for file in files) > _MOST_BYTES:
-        raise Misconfigured(f"too much policy in {folder}", hint=f"at most {_MOST_FILES} files and 4 MiB")
     try:
+        files = sorted(folder.glob("*.yaml"))
+        size = sum(file.stat().st_size for file in files)
+        if not files:
+            raise Misconfigured(f"no policy files in {folder}", hint="put policies as *.yaml there")
+        if len(files) > _MOST_FILES or size > _MOST_BYTES:
+            raise Misconfigured(f"too much policy in {folder}", hint=f"at most {_MOST_FILES} files and 4 MiB")
         return {file.name: file.read_text(encoding="utf-8") for file in files}
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"cannot read the policies in {folder}: {error}", hint="they are UTF-8 files") from None

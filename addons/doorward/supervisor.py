@@ -75,9 +75,12 @@ class Supervisor:
         await self._stop([self._ledger])
         for keeper in (*keepers, stopped):
             keeper.cancel()
-        await asyncio.gather(*keepers, return_exceptions=True)
+        ended = await asyncio.gather(*keepers, return_exceptions=True)
         if self._wrong is not None:
             raise self._wrong
+        for failure in ended:
+            if isinstance(failure, Exception):  # a keeper that failed, and no cancellation
+                raise failure
 
     async def _keep(self, part: Part) -> None:
         pause_s = _FIRST_PAUSE_S

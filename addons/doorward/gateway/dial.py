@@ -25,7 +25,13 @@ from doorward.model import Target
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Addresses at which clouds answer with credentials, beyond link-local 169.254.0.0/16 and fe80::/10.
-_METADATA = frozenset({ipaddress.ip_address("100.100.100.200"), ipaddress.ip_address("fd00:ec2::254")})
+_METADATA = frozenset(
+    map(
+        ipaddress.ip_address,
+        ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::23", "fd00:ec2::253", "fd00:ec2::254"),
+    )
+)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1: an IPv4 address in the last four bytes
 _REMEMBERED_S = 5.0  # an answer of the name server
 
 
@@ -47,7 +53,9 @@ class Dial:
             raise Unclear("no intent is recorded", cause="unrecorded", hint="repeat the request")
         address = await self._address_of(target)
         checked = self._checked.setdefault(flow.client_conn, {})
-        if target.scheme == "https" and checked.setdefault((address, target.port), target) != target:
+        before = checked.get((address, target.port), target)
+        # A connection that is open already was verified for the name and authority of before.
+        if target.scheme == "https" and (before.host, before.ca) != (target.host, target.ca):
             raise Unavailable(
                 "the target changed while this connection was open",
                 cause="target-changed",
@@ -105,13 +113,27 @@ class Dial:
 
 
 def _unmapped(address: Address) -> Address:
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
+    """The IPv4 address that an IPv6 address leads to, if it does."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return ipaddress.IPv4Address(address.packed[-4:])
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
 
 
 def _is_ours(address: Address, port: int, own: tuple[str, int]) -> bool:
     host, own_port = own
     if port != own_port:
         return False
-    listening = ipaddress.ip_address(host)
-    return listening.is_unspecified or address == listening
+    listening = _unmapped(ipaddress.ip_address(host))
+    return address == listening or (listening.is_unspecified and _is_of_this_machine(address))
+
+
+def _is_of_this_machine(address: Address) -> bool:
+    """Whether it is an address of one of our interfaces: only to those can a socket be bound."""
+    with socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+    return True

@@ -13,13 +13,15 @@ from doorward.core.policy import Policy
 from doorward.core.policy_file import load_policy
 from doorward.errors import DoorwardError, Unavailable
 from doorward.model import NewEntry
+from doorward.private_files import FileMark, file_mark
 from doorward.settings import read_policy_files
 
 _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0
+_MOST_MESSAGE = 2000  # characters; an entry has 16 KiB
 
-type Fingerprint = tuple[tuple[str, int, int], ...]
+type Fingerprint = tuple[tuple[str, FileMark | None], ...]
 
 
 class Policies:
@@ -68,13 +70,14 @@ class Policies:
         except Unavailable as error:
             _log.error("the policy could not be recorded, and is tried again: %s", error)
         except DoorwardError as error:
-            self._seen = looked  # wrong until somebody changes it
             _log.error("the policy was not reloaded, the last good one stays in force: %s", error)
-            rejected = NewEntry("policy.rejected", {"cause": error.cause, "message": str(error)[:2000]})
+            rejected = NewEntry("policy.rejected", {"cause": error.cause, "message": str(error)[:_MOST_MESSAGE]})
             try:
                 await self._append(rejected)
             except DoorwardError as failure:
-                _log.error("the rejection could not be recorded: %s", failure.cause)
+                _log.error("the rejection could not be recorded, and is tried again: %s", failure.cause)
+            else:
+                self._seen = looked  # wrong until somebody changes it
 
     async def watch_for_ever(self) -> None:
         """Reload whenever a file of the folder changed; cancelled at the stop."""
@@ -84,11 +87,4 @@ class Policies:
                 await self.reload()
 
     def _look(self) -> Fingerprint:
-        seen = []
-        for file in sorted(self._folder.glob("*.yaml")):
-            try:
-                stat = file.stat()
-            except OSError:
-                continue
-            seen.append((file.name, stat.st_mtime_ns, stat.st_size))
-        return tuple(seen)
+        return tuple((file.name, file_mark(file)) for file in sorted(self._folder.glob("*.yaml")))

@@ -26,6 +26,7 @@ from doorward.model import Decision, HoldState, Json
 
 # RFC 9457, section 3.1.1: the type identifies the problem; a URN, since there is nothing to fetch.
 _TYPE = "urn:doorward:refusal:"
+_OF_THE_CONNECTION = frozenset({"target-changed"})  # causes that last as long as the connection
 _TITLES: tuple[tuple[type[DoorwardError], str], ...] = (
     (Unauthenticated, "no valid identity"),
     (TooLarge, "too large"),
@@ -57,8 +58,9 @@ def problem_response(error: DoorwardError, exchange: Exchange, executed: Execute
     }
     headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store", "Doorward-Request": exchange.id}
     if isinstance(error, Unauthenticated):
-        # RFC 9110, section 15.5.8: a 407 must name a way; closing makes clients bring a fresh token.
-        headers |= {"Proxy-Authenticate": 'Basic realm="doorward"', "Connection": "close"}
+        headers["Proxy-Authenticate"] = 'Basic realm="doorward"'  # RFC 9110, section 15.5.8
+    if isinstance(error, Unauthenticated) or error.cause in _OF_THE_CONNECTION:
+        headers["Connection"] = "close"  # makes clients open another, with a fresh token
     if isinstance(error, Unavailable) and executed == "no":
         headers["Retry-After"] = "5"
     if exchange.hold is not None and exchange.hold.state is HoldState.OPEN:
