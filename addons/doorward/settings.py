@@ -5,8 +5,10 @@ values out of it, never the Settings themselves. A key that is unknown, or that 
 does not serve yet, is an error with the file and line; nothing is ignored.
 """
 
+import hashlib
 import ipaddress
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from doorward.oidc.issuer import Issuer
 from doorward.private_files import read_private
 
 CONFIG_FILE = "doorward.yaml"
+_LONGEST_RUNTIME_PATH = 90  # leaves room for the name of a socket
 _MOST_FILES = 500  # of policy, and their bytes in all
 _MOST_BYTES = 4 << 20
 
@@ -340,8 +343,16 @@ def deployment_key_file(settings: Settings) -> Path:
 
 
 def runtime_folder(settings: Settings) -> Path:
-    """Where the running parts leave their sockets and addresses."""
-    return settings.ledger.path / "run"
+    """Where the running parts leave their sockets and addresses.
+
+    Beside the record; where that path is too long for a socket (unix(7): 107 bytes), a folder
+    of our own among the temporary ones, named after it.
+    """
+    folder = settings.ledger.path / "run"
+    if len(os.fsencode(folder)) <= _LONGEST_RUNTIME_PATH:
+        return folder
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"doorward-{os.getuid()}-{name}"
 
 
 def index_file(settings: Settings) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,11 @@ def test_what_no_rule_allows_is_refused_and_never_reaches_the_target(deployment:
     assert problem["rules"] == ["default deny"]
     assert len(target.got) == before
     deployment.wait_for_entry("request.refused", request=problem["request"])
+
+
+def test_a_folder_with_a_long_path_does_as_well(provider: Provider, target: Target, tmp_path: Path) -> None:
+    long = tmp_path / "a-name-of-forty-characters-or-thereabouts" / "and-another-one-of-that-length-below-it"
+    long.mkdir(parents=True)
+    with Deployment(provider, policy_for(target), under=long) as deployment, deployment.agent() as agent:
+        assert agent.get("https://billing.internal/v1/x").status_code == 200
+        assert deployment.command("status").stdout.startswith("ledger ")

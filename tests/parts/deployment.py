@@ -40,9 +40,15 @@ class Deployment:
     """`with Deployment(provider, policy) as deployment:`; `stop()` and `start()` in between keep the record."""
 
     def __init__(
-        self, provider: Provider, policy: Mapping[str, Any], *, console: bool = False, **settings: Any
+        self,
+        provider: Provider,
+        policy: Mapping[str, Any],
+        *,
+        console: bool = False,
+        under: Path | None = None,
+        **settings: Any,
     ) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="dw-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="dw-", dir=under))
         self.provider = provider
         self.port = free_port()
         self.console_port = free_port() if console else 0

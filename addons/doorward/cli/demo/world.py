@@ -18,6 +18,7 @@ from doorward.cli.demo.identity import agent_token, start_provider
 from doorward.cli.demo.target import Target
 from doorward.errors import Misconfigured, Unavailable
 from doorward.private_files import write_file
+from doorward.settings import load_settings, runtime_folder
 
 _TARGET_IN_POLICY = "127.0.0.1:8090"  # PocketBase's usual port; the demo's own is put in its place
 _SETTINGS = """\
@@ -89,6 +90,8 @@ def made_world(folder: Path, policies: Path, say: Callable[[str], None]) -> Iter
         world = World(folder, f"127.0.0.1:{gateway}", f"http://127.0.0.1:{console}", issuer, target, "")
         world.doorward("init")
         say(world.doorward("check").strip())
+        for file in _addresses(world):
+            file.unlink(missing_ok=True)  # of an earlier demo
         line = [sys.executable, "-m", "doorward", "--config", str(world.settings), "serve"]
         serve = subprocess.Popen(line, stdout=log, stderr=log, stdin=subprocess.DEVNULL)  # noqa: S603 # ourselves
         stack.callback(_stop, serve)
@@ -132,10 +135,15 @@ def _wait_for(url: str) -> None:
     raise Unavailable(f"nothing answers at {url}", cause="demo", hint="see demo.log in the demo's folder")
 
 
+def _addresses(world: World) -> list[Path]:
+    """What gateway and console write once they answer."""
+    run = runtime_folder(load_settings(world.settings).settings)
+    return [run / name for name in ("gateway.json", "console.json")]
+
+
 def _wait_until_served(world: World, serve: subprocess.Popen[bytes]) -> None:
-    needed = [world.folder / "var" / "run" / name for name in ("gateway.json", "console.json")]
     for _ in range(400):
-        if all(file.exists() for file in needed):
+        if all(file.exists() for file in _addresses(world)):
             return
         if serve.poll() is not None:
             break
