@@ -71,3 +71,17 @@ def test_a_folder_with_a_long_path_does_as_well(provider: Provider, target: Targ
     with Deployment(provider, policy_for(target), under=long) as deployment, deployment.agent() as agent:
         assert agent.get("https://billing.internal/v1/x").status_code == 200
         assert deployment.command("status").stdout.startswith("ledger ")
+
+
+def test_a_new_host_is_served_by_every_worker_after_a_reload(provider: Provider, target: Target) -> None:
+    """The authority is issued anew for the new host, by one worker, and both answer with it."""
+    policy = policy_for(target)
+    with Deployment(provider, policy, workers=3) as deployment:
+        deployment.wait_for(lambda: deployment.log.count("gateway listening") == 3)
+        policy["targets"]["billing"]["hosts"].append("invoices.internal")
+        deployment.write_policy(policy)
+        deployment.wait_for(lambda: len(deployment.entries("policy.loaded")) == 6)
+        for _ in range(24):
+            for host in ("billing.internal", "invoices.internal"):
+                with deployment.agent() as agent:
+                    assert agent.get(f"https://{host}/v1/x").status_code == 200

@@ -37,7 +37,8 @@ from doorward.model import Json, NewEntry
 from doorward.oidc.keys import Providers
 from doorward.oidc.verify import TokenVerifier
 from doorward.pki.deployment_key import load_key
-from doorward.pki.files import ensure_intermediate
+from doorward.pki.files import CA_FILE, ensure_intermediate
+from doorward.private_files import FileMark, file_mark
 from doorward.settings import LoadedSettings, Settings, deployment_key_file, issuers_of, runtime_folder
 
 _log = logging.getLogger(__name__)
@@ -117,7 +118,9 @@ async def run_worker(
         stack.push_async_callback(ledger.close)
         await ledger.start(_LEDGER_WAIT_S)
         certificates, accept = _authority(settings)
-        policies = Policies(settings.policies, settings.issuers, settings.credentials, ledger.append, accept)
+        policies = Policies(
+            settings.policies, loaded.file.parent, settings.issuers, settings.credentials, ledger.append, accept
+        )
         await _begin(loaded, ledger, credentials, policies, worker=str(os.getpid()))
         providers = Providers(issuers_of(settings))
         stack.push_async_callback(providers.stop)
@@ -163,14 +166,17 @@ async def run_worker(
 def _authority(settings: Settings) -> tuple[Callable[[], Certificates], Callable[[Policy], None]]:
     """The certificates for agents, and what makes them fit a policy before it counts."""
     made: list[Certificates] = []
+    seen: list[FileMark | None] = []
 
     def accept(policy: Policy) -> None:
         hosts = {host for target in policy.targets.values() for host, _ in target.hosts}
-        issued = ensure_intermediate(settings.ca, hosts, datetime.now(UTC))
+        ensure_intermediate(settings.ca, hosts, datetime.now(UTC))
+        mark = file_mark(settings.ca / CA_FILE)
         if not made:
             made.append(Certificates(settings.ca))
-        elif issued:
+        elif mark != seen[0]:  # issued by us, or by another worker
             made[0].reload()
+        seen[:] = [mark]
 
     return lambda: made[0], accept
 

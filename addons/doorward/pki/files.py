@@ -8,7 +8,10 @@
 when the policy's hosts change; `check` and `status` call `needs_reissue`.
 """
 
-from collections.abc import Collection
+import fcntl
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -44,12 +47,24 @@ def ensure_intermediate(folder: Path, hosts: Collection[str], now: datetime) -> 
     """Issue an intermediate if the one in place does not do; True if one was issued. Raises Misconfigured."""
     root_pem = _root_certificate(folder)
     ca_file = folder / CA_FILE
-    if ca_file.exists():
-        in_place = read_private(ca_file, what="the gateway's authority").content
-        if in_place.endswith(root_pem) and not needs_reissue(in_place, hosts, now):
-            return False
-    write_ca_files(folder, _root(folder, root_pem), hosts, now)
-    return True
+    with _one_at_a_time(folder):
+        if ca_file.exists():
+            in_place = read_private(ca_file, what="the gateway's authority").content
+            if in_place.endswith(root_pem) and not needs_reissue(in_place, hosts, now):
+                return False
+        write_ca_files(folder, _root(folder, root_pem), hosts, now)
+        return True
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Several workers may find at once that it is time; one issues, the others then see that it was done."""
+    descriptor = os.open(folder / "issue.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_ca_files(folder: Path, root: Authority, hosts: Collection[str], now: datetime) -> None:

@@ -3,7 +3,7 @@
 Towards agents: a leaf for exactly the host of the tunnel, signed by our intermediate, so
 that a name-constrained authority is never asked for another name. Towards targets: the
 target's own name and authority are verified, never what the agent said. Contexts are
-cached by mitmproxy by path; `Certificates.reload` clears those caches.
+cached by mitmproxy by path, so a file that changed clears those caches.
 """
 
 import ipaddress
@@ -17,6 +17,9 @@ from mitmproxy.addons.tlsconfig import DEFAULT_HOSTFLAGS
 from mitmproxy.net import tls as net_tls
 from OpenSSL import SSL
 
+from doorward.pki.files import CA_FILE
+from doorward.private_files import FileMark, file_mark
+
 _STORE_NAME = "mitmproxy"
 
 
@@ -28,27 +31,27 @@ class Certificates:
         self.reload()
 
     def reload(self) -> None:
-        """Read the authority again, after a reissue."""
+        """Read the authority again, after a reissue: key and chain at one time, so that they belong together."""
         net_tls.create_client_proxy_context.cache_clear()
         net_tls.create_proxy_server_context.cache_clear()
         self._store = certs.CertStore.from_store(str(self._folder), _STORE_NAME, 2048)
-
-    def serve(self, start: tls.TlsData, host: str) -> None:
-        """Answer the agent's handshake as `host`."""
-        entry = self._store.get_cert(host, [_general_name(host)])
-        agent = net_tls.create_client_proxy_context(
+        self._context = net_tls.create_client_proxy_context(
             method=net_tls.Method.TLS_SERVER_METHOD,
             min_version=net_tls.Version.TLS1_2,
             max_version=net_tls.Version.UNBOUNDED,
             cipher_list=None,
             ecdh_curve=None,
-            chain_file=entry.chain_file,
+            chain_file=self._store.default_chain_file,
             request_client_cert=False,
             alpn_select_callback=_select_alpn,
             extra_chain_certs=(),
             dhparams=self._store.dhparams,
         )
-        start.ssl_conn = SSL.Connection(agent)
+
+    def serve(self, start: tls.TlsData, host: str) -> None:
+        """Answer the agent's handshake as `host`."""
+        entry = self._store.get_cert(host, [_general_name(host)])
+        start.ssl_conn = SSL.Connection(self._context)
         start.ssl_conn.use_certificate(entry.cert.to_cryptography())
         start.ssl_conn.use_privatekey(entry.privatekey)
         start.ssl_conn.set_accept_state()
@@ -65,8 +68,18 @@ def serve_listener(start: tls.TlsData, cert: Path, key: Path) -> None:
     start.ssl_conn.set_accept_state()
 
 
+_seen: dict[str, FileMark | None] = {}  # files of authorities, as mitmproxy's cache has them
+
+
 def call_target(start: tls.TlsData, host: str, ca: str | None, *, http2: bool) -> None:
-    """Begin the handshake with a target, which must prove to be `host` under `ca` or the system's store."""
+    """Begin the handshake with a target, which must prove to be `host` under `ca` or the system's store.
+
+    Raises OSError or SSL.Error where the authorities cannot be read.
+    """
+    file = ca or ssl.get_default_verify_paths().cafile  # mitmproxy falls back to certifi's
+    if file is not None and _seen.setdefault(file, mark := file_mark(Path(file))) != mark:
+        net_tls.create_proxy_server_context.cache_clear()
+        _seen[file] = mark
     target = net_tls.create_proxy_server_context(
         method=net_tls.Method.TLS_CLIENT_METHOD,
         min_version=net_tls.Version.TLS1_2,
@@ -75,7 +88,7 @@ def call_target(start: tls.TlsData, host: str, ca: str | None, *, http2: bool) -
         ecdh_curve=None,
         verify=net_tls.Verify.VERIFY_PEER,
         ca_path=None,
-        ca_pemfile=ca or ssl.get_default_verify_paths().cafile,  # mitmproxy falls back to certifi's
+        ca_pemfile=file,
         client_cert=None,
         legacy_server_connect=False,
     )
