@@ -29,7 +29,8 @@ from doorward.settings import (
 @click.pass_obj
 def check(config: Path | None, as_json: bool) -> int:
     """Say all that is wrong before `serve` does; 0 when nothing is."""
-    settings = load_settings(config_path(config)).settings
+    file = config_path(config)
+    settings = load_settings(file).settings
     problems: list[DoorwardError] = []
     policy = _policy(settings, problems)
     failed = [each for each in run_policy_tests(policy) if not each.passed] if policy else []
@@ -41,7 +42,7 @@ def check(config: Path | None, as_json: bool) -> int:
         )
         for each in failed
     ]
-    _files(settings, policy, problems)
+    _files(settings, file.parent, policy, problems)
     if as_json:
         show_json(
             ok=not problems, problems=[{"message": p.message, "hint": p.hint, "cause": p.cause} for p in problems]
@@ -69,7 +70,7 @@ def _policy(settings: Settings, problems: list[DoorwardError]) -> Policy | None:
     return None if found else load_policy(texts, issuers=settings.issuers, credentials=settings.credentials)
 
 
-def _files(settings: Settings, policy: Policy | None, problems: list[DoorwardError]) -> None:
+def _files(settings: Settings, home: Path, policy: Policy | None, problems: list[DoorwardError]) -> None:
     try:
         issuers_of(settings)
         if settings.console and settings.console.client_secret:
@@ -78,11 +79,16 @@ def _files(settings: Settings, policy: Policy | None, problems: list[DoorwardErr
     except Misconfigured as error:
         problems.append(error)
         return
+    from doorward.gateway.authorities import with_authorities
     from doorward.gateway.chain import check_secrets
 
     problems += check_secrets(settings, key)
     if policy is None:
         return
+    try:
+        with_authorities(policy, home)
+    except Misconfigured as error:
+        problems.append(error)
     hosts = {host for target in policy.targets.values() for host, _ in target.hosts}
     if not (settings.ca / ROOT_FILE).exists():
         problems.append(Misconfigured(f"no root certificate in {settings.ca}", hint="run `doorward init`"))

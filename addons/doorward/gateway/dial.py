@@ -8,6 +8,7 @@ against the target's own name.
 
 import asyncio
 import ipaddress
+import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.mitm.tls import call_target
 from doorward.model import Target
+
+_log = logging.getLogger(__name__)
 
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -79,7 +82,11 @@ class Dial:
         target = checked.get((server.address[0], server.address[1]))
         if target is None:
             return  # without a context the layer closes the connection
-        call_target(start, target.host, target.ca, http2=start.context.client.alpn == b"h2")
+        try:
+            call_target(start, target.host, target.ca, http2=start.context.client.alpn == b"h2")
+        except RuntimeError:
+            _log.error("target %s: its ca cannot be read any more", target.name)
+            return
         server.sni = target.host
 
     async def _address_of(self, target: Target) -> str:

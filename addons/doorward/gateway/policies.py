@@ -12,6 +12,7 @@ from pathlib import Path
 from doorward.core.policy import Policy
 from doorward.core.policy_file import load_policy
 from doorward.errors import DoorwardError, Unavailable
+from doorward.gateway.authorities import with_authorities
 from doorward.model import NewEntry
 from doorward.private_files import FileMark, file_mark
 from doorward.settings import read_policy_files
@@ -30,12 +31,14 @@ class Policies:
     def __init__(
         self,
         folder: Path,
+        home: Path,
         issuers: Collection[str],
         credentials: Collection[str],
         append: Callable[[NewEntry], Awaitable[object]],
         accept: Callable[[Policy], None],
     ) -> None:
         self._folder = folder
+        self._home = home  # of `doorward.yaml`
         self._issuers = issuers
         self._credentials = credentials
         self._append = append
@@ -53,6 +56,7 @@ class Policies:
         looked = self._look()
         texts = read_policy_files(self._folder)
         policy = load_policy(texts, issuers=self._issuers, credentials=self._credentials)
+        policy = with_authorities(policy, self._home)
         self._accept(policy)
         if self._current is not None and policy.digest == self._current.digest:
             self._seen = looked

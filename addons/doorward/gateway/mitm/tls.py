@@ -17,7 +17,6 @@ from mitmproxy.addons.tlsconfig import DEFAULT_HOSTFLAGS
 from mitmproxy.net import tls as net_tls
 from OpenSSL import SSL
 
-from doorward.pki.files import CA_FILE
 from doorward.private_files import FileMark, file_mark
 
 _STORE_NAME = "mitmproxy"
@@ -74,10 +73,10 @@ _seen: dict[str, FileMark | None] = {}  # files of authorities, as mitmproxy's c
 def call_target(start: tls.TlsData, host: str, ca: str | None, *, http2: bool) -> None:
     """Begin the handshake with a target, which must prove to be `host` under `ca` or the system's store.
 
-    Raises OSError or SSL.Error where the authorities cannot be read.
+    Raises RuntimeError where the file of the authorities cannot be read any more.
     """
     file = ca or ssl.get_default_verify_paths().cafile  # mitmproxy falls back to certifi's
-    if file is not None and _seen.setdefault(file, mark := file_mark(Path(file))) != mark:
+    if file and _seen.setdefault(file, mark := file_mark(Path(file))) != mark:
         net_tls.create_proxy_server_context.cache_clear()
         _seen[file] = mark
     target = net_tls.create_proxy_server_context(
