@@ -148,6 +148,11 @@ def test_nothing_names_a_machine_or_a_registry() -> None:
     assert found == []
 
 
+def test_no_private_key_is_tracked() -> None:
+    key = re.compile(rb"-----BEGIN [A-Z ]*" + b"PRIVATE" + rb" KEY-----\s+[A-Za-z0-9+/]{16}")
+    assert [str(file.relative_to(ROOT)) for file in tracked_files() if key.search(file.read_bytes())] == []
+
+
 def test_locks_hold_hashes_and_nothing_else() -> None:
     for lock in sorted((ROOT / "requirements").glob("*.txt")):
         for line in lock.read_text().splitlines():
