@@ -88,7 +88,8 @@ def answer(
     """What a target says."""
     raw = json.dumps(document if document is not None else {"ok": True}).encode() if body is None else body
     given = headers or (("Content-Type", "application/json"),)
-    return http.Response.make(status, raw, [(name.encode(), value.encode("latin-1")) for name, value in given])
+    fields = [(name.encode(), value.encode("latin-1")) for name, value in given]
+    return http.Response(b"HTTP/1.1", status, b"", http.Headers(fields), raw, None, 3.0, 4.0)
 
 
 async def lead(

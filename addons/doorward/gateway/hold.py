@@ -13,7 +13,7 @@ from typing import Protocol
 from mitmproxy import connection, http
 
 from doorward.core.policy import Policy, decide
-from doorward.errors import Conflict, Refused, Unavailable, Unclear
+from doorward.errors import Conflict, Refused, Unauthenticated, Unavailable, Unclear
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import DEADLINE_S, request_step
 from doorward.gateway.refuse import denied
@@ -106,7 +106,7 @@ class Hold:
         if tunnel is not None:
             exchange.token = self._verifier.verify(tunnel.token, self._now())
         elif exchange.token is None or exchange.token.expires_at <= self._now():
-            raise Refused("the token expired while the request was held", cause="token-expired", hint="bring a new one")
+            raise Unauthenticated("the token expired during the hold", cause="token-expired", hint="bring a new one")
         policy = self._policy()
         if policy.targets.get(action.target) != exchange.target:
             raise Refused("the target changed while the request was held", cause="target-changed", hint="repeat it")
