@@ -51,7 +51,6 @@ TESTED_ELSEWHERE = {
     "gateway/worker.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
     "gateway/build.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
     "gateway/mitm/heads.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
-    "core/clearing.py": "tests/end_to_end/test_main_path.py",
     # The ledger is tested as a whole, with real channels.
     "ledger/draft.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",
     "ledger/frames.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",
