@@ -173,16 +173,12 @@ async def test_a_target_that_changed_meanwhile_is_another(gateway: Gateway) -> N
     async def act() -> None:
         while not gateway.entries("hold.opened"):
             await asyncio.sleep(0.01)
-        policy = policy_for(_Elsewhere())  # type: ignore[arg-type]
+        policy = policy_for(RawTarget())  # at another address
         gateway.policy = gateway.read_policy(policy)
         await decide(gateway)
 
     assert await held(gateway, flow, act()) is None
     assert problem(flow)["cause"] == "target-changed"
-
-
-class _Elsewhere:
-    url = "http://127.0.0.1:1"
 
 
 @pytest.mark.parametrize("tunnel", [True, False])

@@ -20,6 +20,7 @@ class RawTarget:
         self.writers: list[asyncio.StreamWriter] = []
         self.server_name: str | None = None
         self._host = host
+        self.port = 1
         self._context: ssl.SSLContext | None = None
         if tls is not None:
             self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -29,7 +30,7 @@ class RawTarget:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, self._host, 0, ssl=self._context)
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -1,0 +1,57 @@
+import pytest
+
+from doorward.errors import Unavailable
+from tests.parts.flows import flow_for, lead, problem, run, tunnelled
+from tests.parts.gateway import SECRET, Gateway
+from tests.parts.policies import policy_for
+from tests.parts.raw_target import RawTarget
+
+
+async def test_the_secret_is_in_the_copy_alone(gateway: Gateway) -> None:
+    flow = flow_for(await tunnelled(gateway))
+    sent, _ = await lead(gateway, flow)
+    assert sent is not None
+    assert sent.headers["authorization"] == f"Bearer {SECRET}"
+    assert sent is not flow.request
+    assert "authorization" not in flow.request.headers
+    assert SECRET not in repr(flow.get_state())
+
+
+async def test_a_request_is_armed_once(gateway: Gateway) -> None:
+    flow = flow_for(await tunnelled(gateway))
+    await lead(gateway, flow)
+    with pytest.raises(KeyError):
+        gateway.chain.wire(flow)
+
+
+async def test_a_target_without_a_credential_gets_none(gateway: Gateway, target: RawTarget) -> None:
+    policy = policy_for(target)
+    del policy["targets"]["billing"]["credential"]
+    gateway.policy = gateway.read_policy(policy)
+    sent, _ = await lead(gateway, flow_for(await tunnelled(gateway)))
+    assert sent is not None
+    assert "authorization" not in sent.headers
+
+
+async def test_a_secret_that_changed_since_the_decision_is_not_sent(gateway: Gateway) -> None:
+    flow = flow_for(await tunnelled(gateway))
+    await run(gateway, "requestheaders", flow)
+    for call in gateway.chain.hooks["request"][:-1]:
+        await call(flow)
+    gateway.credential.secret = "another-secret-of-the-target"
+    await gateway.chain.hooks["request"][-1](flow)
+    assert (problem(flow)["status"], problem(flow)["cause"]) == (503, "credential-rotated")
+    with pytest.raises(KeyError):
+        gateway.chain.wire(flow)
+
+
+async def test_a_secret_that_cannot_be_read_is_an_outcome(gateway: Gateway) -> None:
+    flow = flow_for(await tunnelled(gateway))
+    await run(gateway, "requestheaders", flow)
+    for call in gateway.chain.hooks["request"][:-1]:
+        await call(flow)
+    gateway.credential.error = Unavailable("it cannot be read", cause="credential-unreadable")
+    await gateway.chain.hooks["request"][-1](flow)
+    await run(gateway, "response", flow)
+    (outcome,) = gateway.entries("request.outcome")
+    assert (outcome.fields["cause"], outcome.fields["executed"]) == ("credential-unreadable", "no")
