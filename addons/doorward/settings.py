@@ -136,7 +136,7 @@ class LimitSettings(_Part):
 
     request_body: SizeBytes = 16 << 20
     response_body: SizeBytes = 64 << 20
-    recorded_body: SizeBytes = 4 << 20
+    recorded_body: Annotated[SizeBytes, Field(le=16 << 20)] = 4 << 20  # a frame to the ledger has 64 MiB
     header: SizeBytes = 64 << 10
 
 
