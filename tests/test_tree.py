@@ -33,11 +33,7 @@ TESTED_ELSEWHERE = {
     "cli/demo/target.py": "scripts/demo --auto",
     "cli/demo/world.py": "scripts/demo --auto",
     # The data plane is tested as a whole, with real sockets.
-    "gateway/chain.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
-    "gateway/policies.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
     "gateway/worker.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
-    "gateway/build.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
-    "gateway/mitm/heads.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
     # The ledger is tested as a whole, with real channels.
     "ledger/draft.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",
     "ledger/frames.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from doorward.core.policy import Policy
 from doorward.core.policy_file import load_policy
-from doorward.errors import DoorwardError, Unavailable
+from doorward.errors import DoorwardError, Misconfigured, Unavailable
 from doorward.gateway.authorities import with_authorities
 from doorward.model import NewEntry
 from doorward.private_files import FileMark, file_mark
@@ -56,6 +56,8 @@ class Policies:
         looked = self._look()
         texts = read_policy_files(self._folder)
         policy = load_policy(texts, issuers=self._issuers, credentials=self._credentials)
+        if not policy.targets:  # a file that an editor has emptied and not yet written
+            raise Misconfigured("the policy has no targets", where=str(self._folder), hint="name at least one")
         policy = with_authorities(policy, self._home)
         self._accept(policy)
         if self._current is not None and policy.digest == self._current.digest:
