@@ -17,18 +17,6 @@ from tests.parts.target import Answer, Target, json_answer
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def target() -> Iterator[Target]:
-    with Target() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def deployment(provider: Provider, target: Target) -> Iterator[Deployment]:
     limits = {"request_body": "64KiB", "response_body": "128KiB", "header": "16KiB"}
     with Deployment(provider, policy_for(target), limits=limits) as running:

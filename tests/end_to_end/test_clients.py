@@ -24,12 +24,6 @@ DOCUMENT = {"name": "Ann", "email": "ann@example.com"}
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     with Target() as running:
         running.answer = json_answer(DOCUMENT)

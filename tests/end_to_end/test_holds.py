@@ -18,12 +18,6 @@ URL = "https://billing.internal/v1/customers"
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
     with Target() as running:
         running.answer = json_answer({"gone": True, "email": "ann@example.com"})

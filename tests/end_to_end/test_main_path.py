@@ -13,18 +13,6 @@ from tests.parts.target import Target, json_answer
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def target() -> Iterator[Target]:
-    with Target() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def deployment(provider: Provider, target: Target) -> Iterator[Deployment]:
     with Deployment(provider, policy_for(target)) as running:
         yield running

@@ -36,12 +36,6 @@ SESSION = "sid=0123456789"
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
     with Target() as running:
         running.answer = answer
