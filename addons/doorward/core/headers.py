@@ -40,7 +40,10 @@ _SINGLE = FRAMING | {"transfer-encoding"}
 _CONTROLLED = HOP_BY_HOP | _FROM_AGENT | _PARTIAL | _SINGLE | {"cookie"}
 _FROM_TARGET = frozenset({"alt-svc"})  # would send the agent to another door
 _FROM_TARGET_PREFIXES = ("proxy-", "doorward-")
-_OF_THE_ORIGINAL = ("etag", "content-digest", "repr-digest", "digest", "content-md5", "x-*-checksum*", "x-*-hash*")
+_OF_THE_ORIGINAL = (
+    "etag", "digest", "*-digest", "content-range",
+    "*-checksum*", "*-hash*", "*-md5*", "*-crc*", "*-sha1*", "*-sha2*", "*-sha3*", "*-sha5*",
+)  # fmt: skip
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _REQUEST_VALUE = re.compile(r"[\t\x20-\x7e]*")

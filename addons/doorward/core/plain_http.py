@@ -18,6 +18,8 @@ from doorward.model import Action, Principal, Risk, Target
 __all__ = ["ParsedPath", "answer_headers", "forwarded_headers", "parse_target", "read_action", "risk_of"]
 
 _METHOD = re.compile(r"[A-Z][A-Z0-9-]{0,31}")
+# A 412 would tell whether a guess of the original was right. On a write it guards against lost updates, and stays.
+_READS = ("GET", "HEAD")
 _RISKS = {
     "GET": Risk.LOW,
     "HEAD": Risk.LOW,
@@ -54,6 +56,9 @@ def read_action(
     if not _METHOD.fullmatch(method) or method == "CONNECT":
         raise Unclear("the method is malformed", cause="method", hint="send a method in upper case, such as GET")
     parsed = parse_target(raw_target, target)
+    forwarded = forwarded_headers(headers, target, credential_header=credential_header, body_mask=body_mask)
+    if body_mask and method in _READS:
+        forwarded = tuple(field for field in forwarded if field[0] != "if-match")
     return Action(
         principal=principal,
         target=target.name,
@@ -64,7 +69,7 @@ def read_action(
         raw_path=parsed.raw_path,
         query=parsed.query,
         raw_query=parsed.raw_query,
-        headers=forwarded_headers(headers, target, credential_header=credential_header, body_mask=body_mask),
+        headers=forwarded,
         body_digest=hashlib.sha256(body).hexdigest(),
         risk=risk_of(method),
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from mitmproxy import http
+from mitmproxy.net.http import status_codes
 
 from doorward.core.clearing import (
     MaskSet,
@@ -31,6 +32,7 @@ from doorward.gateway.guard import answer_step, request_step
 
 _ECHO = b"doorward-echo-removed"
 _MOST_COMPILED = 64  # sets of masks kept; a policy has few, and a reload starts anew
+_WITHOUT_BODY = (204, 304)  # what a target sends behind such a head would be read as its next answer
 _FRAMING = ("content-length", "content-encoding", "transfer-encoding")
 
 
@@ -110,7 +112,12 @@ class Redact:
         ).encode()
         if target.record_bodies:
             exchange.answer_body = record_body(masks, body, content_type, self._replacer)
-        _replace(answer, headers, body, head=flow.request.data.method == b"HEAD", request_id=exchange.id)
+        length: str | None = str(len(body))
+        if flow.request.data.method == b"HEAD":
+            # That of the original would tell how long the masked values are.
+            stated = {name.lower(): value for name, value in headers}.get("content-length")
+            length = stated if masks.answer is None else None
+        _replace(answer, headers, body, length=length, request_id=exchange.id)
         exchange.cleared = True
 
     def _masks(self, exchange: Exchange) -> MaskSet:
@@ -175,13 +182,15 @@ def _decoded(answer: http.Response, limit: int) -> bytes:
 
 
 def _replace(
-    answer: http.Response, headers: list[tuple[str, str]], body: bytes, *, head: bool, request_id: str
+    answer: http.Response, headers: list[tuple[str, str]], body: bytes, *, length: str | None, request_id: str
 ) -> None:
     kept = [(name, value) for name, value in headers if name.lower() not in _FRAMING]
-    length = {name.lower(): value for name, value in headers}.get("content-length") if head else str(len(body))
-    if length is not None and answer.status_code not in (204, 304):
+    if answer.status_code in _WITHOUT_BODY:
+        body, length = b"", None
+    if length is not None:
         kept.append(("Content-Length", length))
     kept.append(("Doorward-Request", request_id))
     answer.headers = http.Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept])
-    answer.raw_content = b"" if head else body
+    answer.reason = status_codes.RESPONSES.get(answer.status_code, "")  # the target's own is free text, and unmasked
+    answer.raw_content = body
     answer.trailers = None

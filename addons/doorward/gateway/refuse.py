@@ -41,6 +41,8 @@ def refuse(flow: http.HTTPFlow, exchange: Exchange, error: DoorwardError) -> Non
     """Put the refusal in the place of any answer, and remember it for the record."""
     exchange.refusal = error
     flow.response = problem_response(error, exchange, exchange.executed)
+    if flow.request.data.method == b"HEAD":
+        flow.response.raw_content = b""  # else a client reads it as the answer to its next request
 
 
 def problem_response(error: DoorwardError, exchange: Exchange, executed: Executed) -> http.Response:
