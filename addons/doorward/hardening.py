@@ -9,10 +9,13 @@ import ctypes
 import os
 import resource
 import signal
+import socket
+import struct
 import sys
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_DUMPABLE = 4
+_UCRED = struct.Struct("3i")  # unix(7): pid, uid, gid
 _KEY_LOGS = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
 
 
@@ -26,9 +29,15 @@ def harden_process() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def end_with_parent() -> None:
-    """Be told to stop when the supervisor dies, however it dies (prctl(2), PR_SET_PDEATHSIG)."""
+def end_with_parent(control_fd: int) -> None:
+    """Be told to stop when the supervisor dies, however it dies (prctl(2), PR_SET_PDEATHSIG).
+
+    The supervisor is whoever made the control socket. It may have died before we could ask; it
+    may as well be process 1, in a container, so the number of our parent alone tells nothing.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() == 1:  # it died before we could ask
+        with socket.socket(fileno=os.dup(control_fd)) as control:
+            made_by = control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        if os.getppid() != _UCRED.unpack(made_by)[0]:
             os.kill(os.getpid(), signal.SIGTERM)

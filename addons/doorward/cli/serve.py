@@ -153,7 +153,7 @@ async def _console(loaded: LoadedSettings, connect: Connect) -> None:
 def _prepared(config: Path | None, control_fd: int | None) -> LoadedSettings:
     harden_process()
     if control_fd is not None:
-        end_with_parent()
+        end_with_parent(control_fd)
     return load_settings(config_path(config))
 
 
