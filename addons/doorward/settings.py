@@ -8,13 +8,15 @@ does not serve yet, is an error with the file and line; nothing is ignored.
 import hashlib
 import ipaddress
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -24,7 +26,12 @@ from doorward.oidc.issuer import Issuer
 from doorward.private_files import read_private
 
 CONFIG_FILE = "doorward.yaml"
+# Headers in which a credential would be something else; `credentials.spec` refuses them too.
+_NOT_FOR_SECRETS = re.compile(
+    r"host|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|proxy-.*|doorward-.*", re.I
+)
 _LONGEST_RUNTIME_PATH = 90  # leaves room for the name of a socket
+_LATER = frozenset({"stream_event", "client_cert", "drain"})  # known keys that this version does not serve
 _MOST_FILES = 500  # of policy, and their bytes in all
 _MOST_BYTES = 4 << 20
 
@@ -119,8 +126,22 @@ class CredentialSettings(_Part):
     """A secret that is added on the wire, as a header."""
 
     header: str = Field(default="Authorization", pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
-    value: str = "{secret}"
+    value: str = Field(default="{secret}", pattern=r"^[ -~]*$")
     secret: SecretSettings
+
+    @field_validator("header")
+    @classmethod
+    def _frames_nothing(cls, header: str) -> str:
+        if _NOT_FOR_SECRETS.fullmatch(header):
+            raise ValueError(f"{header} frames or routes a request; Authorization is the usual one")
+        return header
+
+    @field_validator("value")
+    @classmethod
+    def _holds_the_secret(cls, value: str) -> str:
+        if value.count("{secret}") != 1 or value != value.strip():
+            raise ValueError('it needs {secret} in it once, as in "Bearer {secret}"')
+        return value
 
 
 class HoldSettings(_Part):
@@ -137,7 +158,7 @@ class LimitSettings(_Part):
     request_body: SizeBytes = 16 << 20
     response_body: SizeBytes = 64 << 20
     recorded_body: Annotated[SizeBytes, Field(le=16 << 20)] = 4 << 20  # a frame to the ledger has 64 MiB
-    header: SizeBytes = 64 << 10
+    header: Annotated[SizeBytes, Field(ge=1 << 10, le=1 << 20)] = 64 << 10
 
 
 class LedgerSettings(_Part):
@@ -219,6 +240,8 @@ def parse_settings(text: str, file: Path) -> Settings:
 def _sentence(error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"])
     match error["type"]:
+        case "extra_forbidden" if error["loc"][-1] in _LATER:
+            return f"'{key}' is not supported yet"
         case "extra_forbidden":
             return f"unknown key '{key}'"
         case "missing":
@@ -291,9 +314,33 @@ def _check_sense(settings: Settings, tree: Any, file: Path) -> None:
             "listen",
             hint="listen on 127.0.0.1, or set tls: {cert: ..., key: ...}",
         )
+    by_url: dict[str, str] = {}
+    for alias, each in settings.issuers.items():
+        try:
+            _issuer(alias, each)
+        except Misconfigured as error:
+            raise wrong(error.message, "issuers", alias, "issuer", hint=error.hint) from None
+        if by_url.setdefault(each.issuer, alias) != alias:
+            raise wrong(
+                f"'{alias}' and '{by_url[each.issuer]}' are one issuer, and a token names its issuer alone",
+                "issuers",
+                alias,
+                "issuer",
+                hint="keep one alias for each issuer",
+            )
     console = settings.console
     if console is None:
         return
+    if console.listen == settings.listen or console.listen[1] == 0:
+        raise wrong("console.listen needs a port of its own", "console", "listen", hint="write 127.0.0.1:8081")
+    public = urlsplit(console.public_url)
+    if public.scheme not in ("http", "https") or not public.hostname or public.path or public.query or public.fragment:
+        raise wrong(
+            "console.public_url is no URL of a scheme and a host",
+            "console",
+            "public_url",
+            hint="write it as https://doorward.example, without a path",
+        )
     if console.tls is None and not ipaddress.ip_address(console.listen[0]).is_loopback:
         raise wrong(
             "console.listen is off loopback without TLS",
@@ -323,17 +370,18 @@ def _check_sense(settings: Settings, tree: Any, file: Path) -> None:
 
 def issuers_of(settings: Settings) -> tuple[Issuer, ...]:
     """The issuers as the `oidc` room knows them; raises Misconfigured."""
-    return tuple(
-        Issuer(
-            alias=alias,
-            url=each.issuer,
-            audience=each.audience,
-            algorithms=each.algorithms,
-            longest_s=each.longest,
-            groups_claim=each.groups,
-            owner_claim=each.owner,
-        )
-        for alias, each in settings.issuers.items()
+    return tuple(_issuer(alias, each) for alias, each in settings.issuers.items())
+
+
+def _issuer(alias: str, each: IssuerSettings) -> Issuer:
+    return Issuer(
+        alias=alias,
+        url=each.issuer,
+        audience=each.audience,
+        algorithms=each.algorithms,
+        longest_s=each.longest,
+        groups_claim=each.groups,
+        owner_claim=each.owner,
     )
 
 
