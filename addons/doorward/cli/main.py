@@ -38,12 +38,13 @@ def commands(context: click.Context, config: Path | None, debug: bool) -> None:
     """An access gateway for AI agents: who may do what, who approved it, and the record of it."""
     context.obj = config
     logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING,
+        level=logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    if not debug:
-        logging.getLogger("mitmproxy").setLevel(logging.CRITICAL)  # its lines may quote what targets sent
+    logging.getLogger("mitmproxy").setLevel(logging.CRITICAL)  # its lines may quote what targets sent
+    if debug:  # of our own code alone: libraries write out heads, and with them credentials
+        logging.getLogger("doorward").setLevel(logging.DEBUG)
 
 
 for command in (agent, check, console, demo, flows, gateway, holds, init, ledger, policy, serve, status):

@@ -325,6 +325,7 @@ def install() -> None:
     """Put the strict parts where upstream looks its own up by name in a module."""
     _http1.make_body_reader = _body_reader
     vars(http_layers)["Http1Client"] = _Http1Client
+    logging.getLogger("hpack").setLevel(logging.CRITICAL)  # at DEBUG it writes every header, credentials too
 
 
 def _without_empty_lines(buf: ReceiveBuffer) -> bytes:
