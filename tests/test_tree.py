@@ -47,7 +47,6 @@ TESTED_ELSEWHERE = {
     "errors.py": "tests/test_docs.py",
     "model.py": "tests/core: every test of a decision",
     # Still to come.
-    "supervisor.py": "tests/end_to_end/test_failures.py, tests/end_to_end/test_bad_input.py",
 }
 
 # Test files that are about more than one module.
