@@ -125,7 +125,7 @@ class Deployment:
                 line, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **self.environment}
             )
         wanted = ["gateway listening", *(["console listening"] if self.console_port else [])]
-        self.wait_for(lambda: all(each in self.log for each in wanted), 40)
+        self.wait_for(lambda: all(each in self.log for each in wanted), 120)
 
     def wait_for(self, true: Any, seconds: float = 10) -> None:
         deadline = time.monotonic() + seconds

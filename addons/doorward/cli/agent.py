@@ -1,6 +1,7 @@
 """`agent env`: what an agent's process needs in its environment."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def agent() -> None:
 @click.pass_obj
 def env(config: Path | None, label: str, token_variable: str) -> None:
     """Print export lines for a shell: `eval "$(doorward agent env)"`, with the token in DOORWARD_TOKEN."""
+    _check_name(label, "--label")
+    _check_name(token_variable, "--token-variable")
     settings = load_settings(config_path(config)).settings
     scheme = "https" if settings.tls else "http"
     url = f"{scheme}://{label}:${{{token_variable}:?set it to a token}}@{listening_at(settings)}"
@@ -32,6 +35,13 @@ def env(config: Path | None, label: str, token_variable: str) -> None:
     root = shlex.quote(str(settings.ca / ROOT_FILE))
     click.echo("export " + " ".join(f"{name}={root}" for name in _CA_VARIABLES))
     click.echo("export NODE_USE_ENV_PROXY=1")
+    click.echo("unset SSL_CERT_DIR")  # where it is set, OpenSSL looks there and not only at our root
+
+
+def _check_name(text: str, option: str) -> None:
+    """The text goes into lines that a shell runs."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", text):
+        raise click.BadParameter("letters, digits, _, . and - alone", param_hint=option)
 
 
 def listening_at(settings: Settings) -> str:

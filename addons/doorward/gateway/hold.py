@@ -70,6 +70,7 @@ class Hold:
             raise Unclear("the request was not decided", cause="undecided", hint="repeat the request")
         if decision.verdict is not Verdict.HOLD:
             return
+        exchange.refused_rules = decision.rules  # should it not go through
         answer = await self._ledger.open_hold(self._asked(exchange))
         exchange.hold = hold = answer.hold
         if answer.outcome == "repeated":
