@@ -15,13 +15,9 @@ TESTED_ELSEWHERE = {
     # The commands run as processes, as a person would run them.
     "__main__.py": "tests/end_to_end: every process starts by it",
     "cli/agent.py": "tests/end_to_end, tests/parts/deployment.py",
-    "cli/check.py": "tests/end_to_end, tests/parts/deployment.py",
     "cli/flows.py": "tests/end_to_end, tests/parts/deployment.py",
     "cli/holds.py": "tests/end_to_end, tests/parts/deployment.py",
-    "cli/init.py": "tests/end_to_end, tests/parts/deployment.py",
-    "cli/main.py": "tests/end_to_end, tests/parts/deployment.py",
     "cli/output.py": "tests/end_to_end, tests/parts/deployment.py",
-    "cli/policy.py": "tests/end_to_end, tests/parts/deployment.py",
     "cli/record.py": "tests/end_to_end, tests/parts/deployment.py",
     "cli/serve.py": "tests/end_to_end, tests/parts/deployment.py",
     "cli/status.py": "tests/end_to_end, tests/parts/deployment.py",

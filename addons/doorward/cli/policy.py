@@ -1,6 +1,7 @@
 """`policy test` and `policy explain`: what the rules say, without a gateway."""
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -13,6 +14,8 @@ from doorward.core.policy_tests import run_policy_tests
 from doorward.errors import Misconfigured, Refused
 from doorward.model import Principal, Verdict
 from doorward.settings import config_path, load_settings, read_policy_files
+
+_URL = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]]+\]|[^/?#:\[\]]+)(?::(?P<port>[0-9]{1,5}))?(?P<path>/.*)?")
 
 
 @click.group()
@@ -62,10 +65,11 @@ def explain(
     if not subject:
         raise Misconfigured(f"{principal!r} names nobody", hint="write --as ISSUER-ALIAS:SUBJECT, such as corp:agent-7")
     who = Principal(alias, subject, groups, loaded.owners.get(principal))
-    scheme, _, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    host, _, port = authority.partition(":")
-    number = int(port) if port.isdigit() else {"http": 80, "https": 443}.get(scheme, 0)
+    asked = _URL.fullmatch(url)
+    if asked is None:
+        raise Misconfigured(f"{url!r} is no URL", hint="write https://HOST/PATH, as an agent would ask for it")
+    host = asked["host"].removeprefix("[").removesuffix("]")
+    number = int(asked["port"] or {"http": 80, "https": 443}[asked["scheme"]])
     target = loaded.target_for(host, number)
     facts: dict[str, object]
     if target is None:
@@ -77,7 +81,7 @@ def explain(
                 who,
                 target,
                 method,
-                slash + path,
+                asked["path"] or "/",
                 headers,
                 body.encode(),
                 credential_header=None,
