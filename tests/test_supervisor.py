@@ -1,123 +1,179 @@
-"""Real parts under a supervisor in this process."""
-
 import asyncio
-import contextlib
-import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
+import sys
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from doorward import supervisor as module
 from doorward.errors import Misconfigured, Unavailable
-from doorward.pki.deployment_key import load_or_create_key
-from doorward.pki.files import create_root
 from doorward.supervisor import Supervisor, bind_listener
 
-POLICY = "targets: {t: {kind: http, url: 'http://127.0.0.1:9', hosts: [t.internal]}}\n"
+# Stands in for `python -m doorward --config FILE PART ...`: notes that it runs, and ends as the file PART says.
+PART = f"""#!{sys.executable}
+import os, signal, socket, sys, time
+folder, arguments = os.path.dirname(sys.argv[4]), sys.argv[5:]
+name = arguments[0]
+with open(os.path.join(folder, name + ".runs"), "a") as runs:
+    runs.write(str(os.getpid()) + " " + " ".join(arguments) + "\\n")
+control = socket.socket(fileno=int(arguments[arguments.index("--control-fd") + 1]))
+if "--listen-fd" in arguments:
+    socket.socket(fileno=int(arguments[arguments.index("--listen-fd") + 1])).getsockname()
+try:
+    with open(os.path.join(folder, name)) as say:
+        codes = say.read().split()
+except FileNotFoundError:
+    codes = []
+if codes:
+    with open(os.path.join(folder, name), "w") as say:
+        say.write(" ".join(codes[1:]))
+    sys.exit(int(codes[0]))
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda got, _: (open(os.path.join(folder, name + ".got"), "a").write(str(got) + " "),
+                                          got == signal.SIGTERM and os._exit(0)))
+if name != "ledger":
+    control.send(b"channel")
+while True:
+    message, fds, _, _ = socket.recv_fds(control, 64, 1)
+    if not message:
+        break
+    with open(os.path.join(folder, name + ".channels"), "a") as channels:
+        channels.write(message.decode() + "\\n")
+    for fd in fds:
+        os.close(fd)
+time.sleep(60)
+"""
+
+
+class Parts:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.listener = bind_listener(("127.0.0.1", 0))
+        self.supervisor = Supervisor(folder / "doorward.yaml", workers=1, console=True, listen=self.listener)
+        self.task: asyncio.Task[None] | None = None
+
+    def say(self, part: str, *codes: int) -> None:
+        (self.folder / part).write_text(" ".join(map(str, codes)))
+
+    def lines(self, name: str) -> list[str]:
+        file = self.folder / name
+        return file.read_text().splitlines() if file.exists() else []
+
+    def pids(self, part: str) -> list[int]:
+        return [int(line.split()[0]) for line in self.lines(f"{part}.runs")]
+
+    def start(self) -> None:
+        self.task = asyncio.create_task(self.supervisor.run())
+
+    async def until(self, true: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not true():
+                assert self.task is None or not self.task.done()
+                await asyncio.sleep(0.02)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    settings = {
-        "issuers": {"corp": {"issuer": "http://127.0.0.1:9", "audience": "doorward"}},  # nobody listens there
-        "ledger": {"reserve": "1B"},
-    }
-    (tmp_path / "doorward.yaml").write_text(json.dumps(settings))
-    (tmp_path / "policies").mkdir()
-    (tmp_path / "policies" / "p.yaml").write_text(POLICY)
-    (tmp_path / "var").mkdir(mode=0o700)
-    load_or_create_key(tmp_path / "var" / "deployment.key")
-    create_root(tmp_path / "certs", datetime.now(UTC))
-    return tmp_path
+async def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
+    program = tmp_path / "program"
+    program.write_text(PART)
+    program.chmod(0o700)
+    monkeypatch.setattr(module.sys, "executable", str(program))
+    monkeypatch.setattr(module, "_FIRST_PAUSE_S", 0.02)
+    made = Parts(tmp_path)
+    yield made
+    made.listener.close()
+    if made.task is not None and not made.task.done():
+        os.kill(os.getpid(), signal.SIGTERM)
+    if made.task is not None:
+        await asyncio.gather(made.task, return_exceptions=True)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().remove_signal_handler(number)
+    for part in ("ledger", "gateway", "console"):
+        for pid in made.pids(part):
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
 
 
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    with bind_listener(("127.0.0.1", 0)) as made:
-        yield made
+async def test_each_part_has_its_channel_and_stops_before_the_ledger(parts: Parts) -> None:
+    parts.start()
+    await parts.until(lambda: parts.lines("gateway.channels") and parts.lines("console.channels"))
+    await parts.until(lambda: {"worker", "console"} <= set(parts.lines("ledger.channels")))
+    assert parts.lines("gateway.runs")[0].split()[1:3] == ["gateway", "--listen-fd"]
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert parts.task is not None
+    await parts.task
+    assert [parts.lines(f"{part}.got") for part in ("ledger", "gateway", "console")] == [["15 "]] * 3
 
 
-@contextlib.asynccontextmanager
-async def running(folder: Path, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
-    supervisor = Supervisor(folder / "doorward.yaml", workers=1, console=False, listen=listener)
-    task = asyncio.create_task(supervisor.run())
-    try:
-        yield task
-    finally:
-        if not task.done():
-            os.kill(os.getpid(), signal.SIGTERM)  # as systemd would: the loop has a handler for it
-        with contextlib.suppress(Misconfigured):
-            await asyncio.wait_for(task, 30)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            asyncio.get_running_loop().remove_signal_handler(number)
+@pytest.mark.parametrize("part", ["ledger", "gateway", "console"])
+async def test_a_part_that_dies_is_started_again_and_gets_a_channel(parts: Parts, part: str) -> None:
+    parts.start()
+    await parts.until(lambda: parts.lines("gateway.channels") and parts.lines("console.channels"))
+    before = len(parts.lines("gateway.channels"))
+    os.kill(parts.pids(part)[0], signal.SIGKILL)
+    await parts.until(lambda: len(parts.pids(part)) == 2)
+    if part == "ledger":
+        await parts.until(lambda: len(parts.lines("gateway.channels")) > before)
+    assert [len(parts.pids(each)) for each in ("ledger", "gateway", "console") if each != part] == [1, 1]
 
 
-async def until[T](look: Callable[[], T]) -> T:
-    for _ in range(600):
-        with contextlib.suppress(OSError, ValueError):
-            if found := look():
-                return found
-        await asyncio.sleep(0.05)
-    raise AssertionError("waited in vain")
+async def test_a_part_that_fails_again_and_again_is_started_with_growing_pauses(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts.say("gateway", 3, 3, 1, -9)
+    parts.start()
+    await parts.until(lambda: len(parts.pids("gateway")) == 5)
+    pauses = [float(line.rpartition("again in ")[2].split()[0]) for line in caplog.messages if "again in" in line]
+    assert pauses == sorted(pauses)
 
 
-def children(word: str) -> list[int]:
-    pids = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return [int(pid) for pid in pids if word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+@pytest.mark.parametrize("part", ["ledger", "gateway", "console"])
+async def test_wrong_settings_end_the_service_at_its_first_start(parts: Parts, part: str) -> None:
+    parts.say(part, 2)
+    parts.start()
+    assert parts.task is not None
+    with pytest.raises(Misconfigured) as wrong:
+        await parts.task
+    assert part in wrong.value.message
+    assert wrong.value.exit_code == 2
 
 
-def alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+async def test_wrong_settings_of_later_do_not_end_it(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts.start()
+    await parts.until(lambda: parts.lines("gateway.channels"))
+    await asyncio.sleep(1.1)  # it counts as started
+    parts.say("gateway", 2, 2)
+    os.kill(parts.pids("gateway")[0], signal.SIGKILL)
+    await parts.until(lambda: len(parts.pids("gateway")) == 4)
 
 
-async def served(listener: socket.socket) -> bytes:
-    """What an agent without a token is told, as long as a worker serves."""
-    reader, writer = await asyncio.open_connection(*listener.getsockname())
-    writer.write(b"CONNECT t.internal:443 HTTP/1.1\r\nHost: t.internal:443\r\n\r\n")
-    answer = await asyncio.wait_for(reader.readline(), 30)
-    writer.close()
-    return answer
+async def test_a_reload_goes_to_the_workers_alone(parts: Parts) -> None:
+    parts.start()
+    await parts.until(lambda: parts.lines("gateway.channels") and parts.lines("console.channels"))
+    os.kill(os.getpid(), signal.SIGHUP)
+    await parts.until(lambda: parts.lines("gateway.got"))
+    assert parts.lines("gateway.got") == ["1 "]
+    assert parts.lines("console.got") == []
 
 
-async def test_a_dead_part_is_started_again_and_all_end_at_the_stop(folder: Path, listener: socket.socket) -> None:
-    published = folder / "var" / "run" / "gateway.json"
-
-    def gateway() -> int:
-        return int(json.loads(published.read_text())["pid"])
-
-    async with running(folder, listener):
-        first = await until(gateway)
-        assert children("gateway") == [first]
-        (ledger,) = children("ledger")
-        assert (await served(listener)).startswith(b"HTTP/1.1 407")
-        os.kill(first, signal.SIGKILL)
-        second = await until(lambda: gateway() if gateway() != first else 0)
-        assert children("ledger") == [ledger]
-        os.kill(ledger, signal.SIGKILL)
-        await until(lambda: [pid for pid in children("ledger") if pid != ledger])
-        assert (await served(listener)).startswith(b"HTTP/1.1 407")
-        parts = [second, *children("ledger")]
-    assert not any(map(alive, parts))
+async def test_a_program_that_cannot_be_started_is_no_success(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.sys, "executable", str(parts.folder / "absent"))
+    parts.start()
+    assert parts.task is not None
+    with pytest.raises(OSError, match="absent"):
+        await parts.task
 
 
-async def test_a_policy_that_is_wrong_at_the_start_ends_the_service(folder: Path, listener: socket.socket) -> None:
-    (folder / "policies" / "p.yaml").write_text("targets: {t: {kind: htp}}\n")
-    async with running(folder, listener) as task:
-        with pytest.raises(Misconfigured, match="gateway-1 cannot start") as error:
-            await asyncio.wait_for(asyncio.shield(task), 30)
-        assert error.value.exit_code == 2
-        assert children("doorward") == []
-
-
-def test_an_address_that_is_taken() -> None:
-    with bind_listener(("127.0.0.1", 0)) as first:
-        port = first.getsockname()[1]
-        with pytest.raises(Unavailable, match=f"cannot listen on 127.0.0.1:{port}"):
-            bind_listener(("127.0.0.1", port))
+def test_a_taken_address_says_so() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(Unavailable) as error:
+            bind_listener(taken.getsockname())
+    assert "cannot listen on 127.0.0.1" in error.value.message
 
 
 def test_the_listener_may_be_of_ipv6() -> None:
