@@ -95,6 +95,7 @@ def test_nobody_in_time_gives_a_ticket_and_the_same_request_goes_on(deployment: 
         assert first.status_code == 503
         assert first.headers["Retry-After"]
         assert "hold delete" in first.json()["rules"]
+        assert first.json()["title"] == "waits for a person"
         assert first.json()["executed"] == "no"
         hold = bob.wait_for_hold()
         assert first.json()["hold"] == hold["id"]

@@ -49,7 +49,7 @@ def problem_response(error: DoorwardError, exchange: Exchange, executed: Execute
     """The answer that tells of `error`."""
     problem: dict[str, Json] = {
         "type": _TYPE + error.cause,
-        "title": next((title for family, title in _TITLES if isinstance(error, family)), "refused by policy"),
+        "title": _title(error),
         "status": error.status,
         "detail": error.message,
         "cause": error.cause,
@@ -69,6 +69,12 @@ def problem_response(error: DoorwardError, exchange: Exchange, executed: Execute
         problem["hold"] = exchange.hold.id
         headers["Doorward-Hold"] = exchange.hold.id
     return http.Response.make(error.status, _body(problem), headers)
+
+
+def _title(error: DoorwardError) -> str:
+    if error.cause == "held":
+        return "waits for a person"
+    return next((title for family, title in _TITLES if isinstance(error, family)), "refused by policy")
 
 
 def unknown_host(policy: Policy, host: str, port: int) -> Refused:
