@@ -80,7 +80,7 @@ async def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     program = tmp_path / "program"
     program.write_text(PART)
     program.chmod(0o700)
-    monkeypatch.setattr(module.sys, "executable", str(program))
+    monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setattr(module, "_FIRST_PAUSE_S", 0.02)
     made = Parts(tmp_path)
     yield made
@@ -160,7 +160,7 @@ async def test_a_reload_goes_to_the_workers_alone(parts: Parts) -> None:
 
 
 async def test_a_program_that_cannot_be_started_is_no_success(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.sys, "executable", str(parts.folder / "absent"))
+    monkeypatch.setattr(sys, "executable", str(parts.folder / "absent"))
     parts.start()
     assert parts.task is not None
     with pytest.raises(OSError, match="absent"):

@@ -102,28 +102,28 @@ class Supervisor:
     async def _run_once(self, part: Part) -> int:
         ours, theirs = control_pair()
         command = [sys.executable, "-m", "doorward", "--config", str(self._config), *part.arguments]
-        with theirs:
-            part.process = await asyncio.create_subprocess_exec(
-                *command,
-                "--control-fd",
-                str(theirs.fileno()),
-                pass_fds=(theirs.fileno(), *part.inherited),
-                stdin=asyncio.subprocess.DEVNULL,
-            )
-        part.control = ours
-        loop = asyncio.get_running_loop()
-        if part is self._ledger:
-            for other in self._parts:
-                self._connect(other)
-        else:
-            self._connect(part)
-            loop.add_reader(ours.fileno(), self._asked, part)
-        try:
-            return await part.process.wait()
-        finally:
-            loop.remove_reader(ours.fileno())
-            part.control = None
-            ours.close()
+        with ours:
+            with theirs:
+                part.process = await asyncio.create_subprocess_exec(
+                    *command,
+                    "--control-fd",
+                    str(theirs.fileno()),
+                    pass_fds=(theirs.fileno(), *part.inherited),
+                    stdin=asyncio.subprocess.DEVNULL,
+                )
+            part.control = ours
+            loop = asyncio.get_running_loop()
+            if part is self._ledger:
+                for other in self._parts:
+                    self._connect(other)
+            else:
+                self._connect(part)
+                loop.add_reader(ours.fileno(), self._asked, part)
+            try:
+                return await part.process.wait()
+            finally:
+                loop.remove_reader(ours.fileno())
+                part.control = None
 
     def _connect(self, part: Part) -> None:
         """Give a part and the ledger the two ends of a fresh channel, if both are there."""
