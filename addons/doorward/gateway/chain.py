@@ -38,6 +38,8 @@ from doorward.settings import CredentialSettings, Settings
 
 _log = logging.getLogger(__name__)
 
+_ANSWER_S = 300.0  # models take minutes for a long answer; nobody waits longer
+
 type Hooks = Mapping[str, Sequence[Callable[[Any], Any]]]
 
 # Every hook of mitmproxy that a step of ours may have.
@@ -106,6 +108,7 @@ class Chain:
         self.head_bytes = limits.header
         self.request_bytes = limits.request_body
         self.response_bytes = limits.response_body
+        self.answer_s = _ANSWER_S
         self._close_connection = close
         self.exchanges = exchanges = Exchanges()
         self.refusals = Refusals(ledger)

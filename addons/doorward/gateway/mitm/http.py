@@ -7,6 +7,7 @@ pinned by `tests/gateway/mitm/test_http.py`, which notices when a new mitmproxy 
 What happens with a flow is not decided here: the `Plane` is asked.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     HttpEvent,
+    RequestData,
     RequestHeaders,
     RequestProtocolError,
     RequestTrailers,
@@ -52,6 +54,7 @@ class Plane(Protocol):
     head_bytes: int
     request_bytes: int
     response_bytes: int
+    answer_s: float  # from the decision until the whole answer is here
 
     def wire(self, flow: http.HTTPFlow) -> http.Request:
         """The head for the wire, credential and all; raises where the flow may not go out."""
@@ -108,14 +111,26 @@ class Connection(ProxyConnectionHandler):
 
     def __init__(self, plane: Plane, hooks: Mapping[str, Sequence[Callable[[Any], Any]]], *given: Any) -> None:
         super().__init__(*given)  # type: ignore[no-untyped-call]
+        self._plane = plane
         self._hooks = hooks
+        self._awaited: dict[str, asyncio.TimerHandle] = {}  # by flow: when the target is late
         self._guard = CrashGuard(plane, layers.modes.HttpProxy(self.layer.context))
         self.layer = self._guard  # type: ignore[assignment]  # same calls, no Layer, so that it stays out of context.layers
+
+    async def handle_client(self) -> None:
+        """Serve until the agent's end is closed."""
+        try:
+            await super().handle_client()
+        finally:
+            for timer in self._awaited.values():
+                timer.cancel()
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
         """Call each hook in the chain's order; one that raises ends the connection."""
         with self.timeout_watchdog.disarm():
             (subject,) = hook.args()
+            if hook.name in ("response", "error") and subject.id in self._awaited:
+                self._awaited.pop(subject.id).cancel()
             try:
                 for call in self._hooks.get(hook.name, ()):
                     result = call(subject)
@@ -127,6 +142,25 @@ class Connection(ProxyConnectionHandler):
                     subject.server.error = "a hook raised"  # else upstream goes on and dials
                 self._guard.give_up(error)  # else it goes on with what the hook left undone
                 self.abort()
+                return
+        if hook.name == "request" and subject.response is None:
+            loop = asyncio.get_running_loop()
+            self._awaited[subject.id] = loop.call_later(self._plane.answer_s, self._is_late, subject)
+
+    def _is_late(self, flow: http.HTTPFlow) -> None:
+        """Close the connection to a target that does not answer, in whichever state it is."""
+        del self._awaited[flow.id]
+        late = TargetFailed(
+            f"the target did not answer within {self._plane.answer_s:g} s",
+            cause="target-timeout",
+            hint="check whether it acted, then repeat",
+        )
+        self._plane.failed(flow, late)
+        known = flow.server_conn in self.transports  # else it is still being opened
+        for each, transport in list(self.transports.items()):
+            begun = each is not self.client and each.timestamp_start is not None
+            if begun and transport.handler is not None and (not known or each is flow.server_conn):
+                transport.handler.cancel("late")
 
     def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
         """Keep upstream's lines back, which quote heads and bodies; what matters is an entry or a line of ours."""
@@ -168,6 +202,15 @@ class _Stream(HttpStream):
     def __init__(self, plane: Plane, at: context.Context, stream_id: int) -> None:
         super().__init__(at, stream_id)
         self.plane = plane
+        self._queued = 0
+
+    def handle_event(self, event: events.Event) -> Commands:
+        """As upstream's; while a hook runs, events queue up, and a body beyond its limit no longer does."""
+        if self._paused and isinstance(event, RequestData):
+            if self._queued > self.plane.request_bytes:
+                return  # what is queued is over the limit already, and refused for that
+            self._queued += len(event.data)
+        yield from super().handle_event(event)
 
     def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
         if request:
@@ -240,6 +283,15 @@ class _Http1Server(_http1.Http1Server):
                 yield commands.SendData(self.conn, _closing(self.plane.page(None, error)))
             else:
                 yield command
+
+    def wait(self, event: events.Event) -> Commands:
+        """As upstream's, but what is pipelined behind a request that waits has a bound."""
+        if len(self.buf) > self.plane.head_bytes + self.plane.request_bytes and isinstance(event, events.DataReceived):
+            error = TooLarge("too much is pipelined", cause="pipeline-too-long", hint="wait for each answer")
+            self.plane.unreadable(self.context.client, error)
+            yield commands.CloseConnection(self.conn)
+            return
+        yield from super().wait(event)
 
     def send(self, event: HttpEvent) -> Commands:
         if isinstance(event, ResponseProtocolError) and self.page is not None:
