@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from doorward.model import Json, NewEntry
 _log = logging.getLogger(__name__)
 
 WINDOW_S = 10.0
+_RULES_BYTES = 8 << 10  # an entry has 16 KiB
 _MOST_PLACES = 1000  # beyond, places are counted together
 
 
@@ -59,7 +61,7 @@ class Refusals:
         fields: dict[str, Json] = {
             "request": exchange.id,
             "verb": flow.request.data.method.decode("latin-1")[:32],
-            "rules": list(exchange.refused_rules),
+            "rules": _as_many_as_fit(exchange.refused_rules),
             "status": exchange.refusal.status if exchange.refusal else None,
         }
         await self._record(place, fields, {"request_head": exchange.recorded_head or _head(flow)})
@@ -114,6 +116,18 @@ def _entry(place: _Place, count: int, fields: dict[str, Json], bodies: dict[str,
     if place.kind == "request.refused":
         common |= {"principal": place.principal, "target": place.target, "executed": "no"}
     return NewEntry(place.kind, common | fields, bodies)
+
+
+def _as_many_as_fit(rules: Sequence[str]) -> list[Json]:
+    """The first rules; a refusal by more than an entry has room for must not be missing for that."""
+    fitting: list[Json] = []
+    room = _RULES_BYTES
+    for rule in rules:
+        room -= len(rule.encode()) + 3
+        if room < 0:
+            return [*fitting, f"and {len(rules) - len(fitting)} more"]
+        fitting.append(rule)
+    return fitting
 
 
 def _head(flow: http.HTTPFlow) -> bytes:
