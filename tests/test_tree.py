@@ -14,13 +14,8 @@ MOST_LINES = 500
 TESTED_ELSEWHERE = {
     # The commands run as processes, as a person would run them.
     "__main__.py": "tests/end_to_end: every process starts by it",
-    "cli/agent.py": "tests/end_to_end, tests/parts/deployment.py",
-    "cli/flows.py": "tests/end_to_end, tests/parts/deployment.py",
-    "cli/holds.py": "tests/end_to_end, tests/parts/deployment.py",
-    "cli/output.py": "tests/end_to_end, tests/parts/deployment.py",
     "cli/record.py": "tests/end_to_end, tests/parts/deployment.py",
     "cli/serve.py": "tests/end_to_end, tests/parts/deployment.py",
-    "cli/status.py": "tests/end_to_end, tests/parts/deployment.py",
     "cli/demo/agent.py": "tests/end_to_end/test_demo.py",
     "cli/demo/command.py": "tests/end_to_end/test_demo.py",
     "cli/demo/identity.py": "tests/end_to_end/test_demo.py",
@@ -29,7 +24,6 @@ TESTED_ELSEWHERE = {
     "cli/demo/target.py": "tests/end_to_end/test_demo.py",
     "cli/demo/world.py": "tests/end_to_end/test_demo.py",
     # The data plane is tested as a whole, with real sockets.
-    "gateway/worker.py": "tests/gateway/mitm/test_http.py, tests/end_to_end",
     # The ledger is tested as a whole, with real channels.
     "ledger/draft.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",
     "ledger/frames.py": "tests/ledger/test_server.py, tests/ledger/test_client.py",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.certificates import TestAuthority
 from tests.parts.command import Terminal
 
 
@@ -20,6 +21,16 @@ def replace(file: str, old: str, new: str) -> Callable[[Path], None]:
         text = (folder / file).read_text()
         assert old in text
         (folder / file).write_text(text.replace(old, new))
+
+    return act
+
+
+def with_tls(mode: int, cert: str) -> Callable[[Path], None]:
+    def act(folder: Path) -> None:
+        _, key = TestAuthority(folder).pair("127.0.0.1")
+        key.chmod(mode)
+        with (folder / "doorward.yaml").open("a") as settings:
+            settings.write(f"tls: {{cert: {cert}, key: {key}}}\n")
 
     return act
 
@@ -48,6 +59,9 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "no deployment key": (remove("var/deployment.key"), "deployment.key"),
     "no root": (remove("certs/doorward-root.pem"), "no root certificate"),
     "a root's key that is needed": (remove("certs/doorward-root-key.pem"), "must be issued anew"),
+    "a listener's key that others read": (with_tls(0o644, "targets-ca.pem"), "0644"),
+    "a listener's certificate of another key": (with_tls(0o600, "targets-ca.pem"), "a key of another one"),
+    "a listener's certificate that is not there": (with_tls(0o600, "absent.pem"), "no certificate"),
     "a ca that is not there": (replace(POLICY, "kind: http", "kind: http\n    ca: certs/absent.pem"), "absent.pem"),
 }
 

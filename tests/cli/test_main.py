@@ -92,3 +92,12 @@ def test_commands_that_ask_the_policy_load_no_proxy(deployed: Terminal) -> None:
         [sys.executable, "-c", code], cwd=deployed.folder, capture_output=True, text=True, timeout=30, check=False
     )
     assert ran.stdout.splitlines()[-1] == "False"
+
+
+def test_what_nobody_thought_of_is_3_and_one_sentence(deployed: Terminal) -> None:
+    (deployed.folder / "var/index.db").write_bytes(b"no database, but s3cr3t" * 99)
+    ran = deployed.run("flows", "list")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("doorward: error: ")
+    assert ran.err.count("\n") == 2
+    assert "s3cr3t" not in ran.err

@@ -81,8 +81,15 @@ def _files(settings: Settings, home: Path, policy: Policy | None, problems: list
         return
     from doorward.gateway.authorities import with_authorities
     from doorward.gateway.chain import check_secrets
+    from doorward.gateway.mitm.tls import check_listener
 
     problems += check_secrets(settings, key)
+    for pair in (settings.tls, settings.console.tls if settings.console else None):
+        try:
+            if pair is not None:
+                check_listener(pair.cert, pair.key)
+        except Misconfigured as error:
+            problems.append(error)
     if policy is None:
         return
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import json
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -33,8 +34,8 @@ def list_flows(
     config: Path | None, principal: str | None, target: str | None, decision: str | None, limit: int, as_json: bool
 ) -> None:
     """List requests, newest first."""
-    index = open_index(config)
-    rows = index.flows(limit, principal=principal, target=target, decision=decision)
+    with closing(open_index(config)) as index:
+        rows = index.flows(limit, principal=principal, target=target, decision=decision)
     if as_json:
         show_json(flows=rows)
         return
@@ -66,11 +67,10 @@ def list_flows(
 def show(config: Path | None, request: str, bodies: bool, why: str, as_json: bool) -> None:
     """Show one request with its answer and its masks."""
     settings = load_settings(config_path(config)).settings
-    index = open_index(config)
-    row = index.flow(request)
+    with closing(open_index(config)) as index:
+        row, masks = index.flow(request), index.masks(request)
     if row is None:
         raise Refused(f"there is no request {request}", cause="request-unknown", hint="see `doorward flows list`")
-    masks = index.masks(request)
     texts = asyncio.run(_read(settings, row, why or "flows show")) if bodies else {}
     if as_json:
         show_json(flow=row, masks=masks, bodies={name: body.decode("utf-8", "replace") for name, body in texts.items()})

@@ -1,5 +1,6 @@
 """`holds list` and `holds show`: what waits for a person, and what became of it."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def holds() -> None:
 @click.pass_obj
 def list_holds(config: Path | None, state: str | None, limit: int, as_json: bool) -> None:
     """List holds, newest first."""
-    rows = open_index(config).holds(limit, state=state)
+    with closing(open_index(config)) as index:
+        rows = index.holds(limit, state=state)
     if as_json:
         show_json(holds=rows)
         return
@@ -49,7 +51,8 @@ def list_holds(config: Path | None, state: str | None, limit: int, as_json: bool
 @click.pass_obj
 def show(config: Path | None, hold_id: str, as_json: bool) -> None:
     """Show one hold with its approvals."""
-    rows = open_index(config).holds(10_000)
+    with closing(open_index(config)) as index:
+        rows = index.holds(10_000)
     row = next((each for each in rows if each.hold == hold_id), None)
     if row is None:
         raise Refused(f"there is no hold {hold_id}", cause="hold-unknown", hint="see `doorward holds list`")

@@ -7,6 +7,7 @@ Exit codes: 0 yes, 1 no (denied, a test of the policy failed), 2 wrong usage or 
 import logging
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import click
@@ -22,7 +23,7 @@ from doorward.cli.output import complain
 from doorward.cli.policy import policy
 from doorward.cli.serve import console, gateway, ledger, serve
 from doorward.cli.status import status
-from doorward.errors import DoorwardError
+from doorward.errors import DoorwardError, Unavailable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,4 +69,12 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:  # 1 would mean "no"
+        if "--debug" in sys.argv:
+            raise
+        if "--control-fd" in sys.argv:  # a part of `serve`: nobody can run it again with --debug
+            traceback.print_tb(error.__traceback__)
+        # The class alone: a message could quote what an agent or a target sent.
+        complain(Unavailable(f"it failed by {type(error).__name__}", cause="gateway-error", hint="see more with --debug"))
+        sys.exit(Unavailable.exit_code)
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,8 +1,9 @@
 """One worker of the data plane: a mitmproxy Master with our chain and nothing else.
 
 Starts in the order that keeps the promises: ledger, own entries, credentials, policy with
-its authority, keys of the issuers, and only then the listener. Without a ledger it starts
-too, and refuses everything until the ledger is there. `doorward gateway` runs it.
+its authority, keys of the issuers, and only then the listener. Without a ledger it does not
+start; one that goes away later is waited for, and everything refused meanwhile. `doorward
+gateway` runs it.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ from doorward.errors import DoorwardError, Unavailable
 from doorward.gateway.build import started_entry
 from doorward.gateway.chain import Chain, TargetCredential, load_credentials
 from doorward.gateway.mitm.http import Connection, install
-from doorward.gateway.mitm.tls import Certificates
+from doorward.gateway.mitm.tls import Certificates, check_listener
 from doorward.gateway.policies import Policies
 from doorward.ledger.channel import Connect
 from doorward.ledger.client import LedgerClient
@@ -111,6 +112,8 @@ async def run_worker(
     stop, reload = asyncio.Event(), asyncio.Event()
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, reload)):
         asyncio.get_running_loop().add_signal_handler(number, event.set)
+    if settings.tls is not None:
+        check_listener(settings.tls.cert, settings.tls.key)
     key = load_key(deployment_key_file(settings))
     credentials = load_credentials(settings, key)
     async with AsyncExitStack() as stack:

@@ -17,7 +17,8 @@ from mitmproxy.addons.tlsconfig import DEFAULT_HOSTFLAGS
 from mitmproxy.net import tls as net_tls
 from OpenSSL import SSL
 
-from doorward.private_files import FileMark, file_mark
+from doorward.errors import Misconfigured
+from doorward.private_files import FileMark, file_mark, read_private
 
 _STORE_NAME = "mitmproxy"
 
@@ -54,6 +55,17 @@ class Certificates:
         start.ssl_conn.use_certificate(entry.cert.to_cryptography())
         start.ssl_conn.use_privatekey(entry.privatekey)
         start.ssl_conn.set_accept_state()
+
+
+def check_listener(cert: Path, key: Path) -> None:
+    """Find before the first agent comes what a handshake would stumble over; raises Misconfigured."""
+    read_private(key, what="the listener's key")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError):
+        raise Misconfigured(
+            "tls cannot be used: no certificate, or a key of another one", hint=f"see {cert} and {key}"
+        ) from None
 
 
 def serve_listener(start: tls.TlsData, cert: Path, key: Path) -> None:
