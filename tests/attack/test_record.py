@@ -68,7 +68,7 @@ async def test_a_refusal_by_more_rules_than_an_entry_holds_is_still_recorded(
     entry = await gateway.entry("request.refused", cause="policy")
     rules = entry.fields["rules"]
     assert isinstance(rules, list)
-    assert rules[0] == f"deny 0 {LONG}"
+    assert rules[0] == f"deny deny 0 {LONG}"
     assert "more" in str(rules[-1])
 
 
