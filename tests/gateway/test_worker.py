@@ -20,7 +20,7 @@ from doorward.private_files import write_file
 from doorward.settings import deployment_key_file, load_settings
 from tests.ledger.conftest import RunningLedger
 from tests.parts.entries import NOW
-from tests.parts.gateway import SECRET, Agent
+from tests.parts.gateway import SECRET, Agent, get
 from tests.parts.policies import policy_for
 from tests.parts.provider import Provider
 from tests.parts.raw_target import RawTarget
@@ -81,7 +81,8 @@ class Worker:
         host, _, port = (await self.ready()).rpartition(":")
         agent = Agent(*await asyncio.open_connection(host, int(port)))
         self._agents.append(agent)
-        raw = b"GET http://billing.internal/v1/a HTTP/1.1\r\nHost: billing.internal\r\nProxy-Authorization: Bearer %s\r\n\r\n"
+        raw = b"GET http://billing.internal/v1/a HTTP/1.1\r\nHost: billing.internal\r\n"
+        raw += b"Proxy-Authorization: Bearer %s\r\n\r\n"
         return (await agent.ask(raw % self.provider.token().encode())).status
 
     async def until(self, true: Any) -> None:
@@ -195,11 +196,17 @@ async def test_wrong_settings_end_it_before_it_listens(one: Worker, spoil: Any) 
 
 
 async def test_the_options_that_the_promises_rest_on() -> None:
-    options = make_master().options
+    master = make_master()
+    assert [type(each).__name__ for each in master.addons.chain] == ["Proxyserver"]
+    options = master.options
     assert options.connection_strategy == "lazy"
     assert options.upstream_cert is False
     assert options.rawtcp is False
     assert options.websocket is False
     assert options.stream_large_bodies is None
     assert options.validate_inbound_headers is True
+    assert options.http3 is False
+    assert options.server is False
+    assert options.body_size_limit is None
     assert not getattr(options, "emudhra", False)
+    assert not getattr(options, "emudhra_old", False)
