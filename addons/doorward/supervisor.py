@@ -8,13 +8,15 @@ says its settings are wrong (exit code 2) ends the service at its first start.
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from doorward.core.entry import Role
 from doorward.errors import Misconfigured, Unavailable
@@ -45,8 +47,17 @@ class Part:
 class Supervisor:
     """Runs the parts until told to stop."""
 
-    def __init__(self, config: Path, *, workers: int, console: bool, listen: socket.socket) -> None:
+    def __init__(
+        self,
+        config: Path,
+        *,
+        workers: int,
+        console: bool,
+        listen: socket.socket,
+        secrets: Mapping[Role, Collection[str]] = MappingProxyType({}),
+    ) -> None:
         self._config = config
+        self._secrets = secrets  # variables of the environment that only the parts of a role get
         self._ledger = Part("ledger", None, ("ledger",))
         fd = listen.fileno()
         self._parts = [
@@ -110,6 +121,7 @@ class Supervisor:
                     str(theirs.fileno()),
                     pass_fds=(theirs.fileno(), *part.inherited),
                     stdin=asyncio.subprocess.DEVNULL,
+                    env=self._environment(part),
                 )
             part.control = ours
             loop = asyncio.get_running_loop()
@@ -124,6 +136,11 @@ class Supervisor:
             finally:
                 loop.remove_reader(ours.fileno())
                 part.control = None
+
+    def _environment(self, part: Part) -> dict[str, str]:
+        mine = self._secrets.get(part.role, ()) if part.role is not None else ()
+        others = {name for names in self._secrets.values() for name in names}.difference(mine)
+        return {name: value for name, value in os.environ.items() if name not in others}
 
     def _connect(self, part: Part) -> None:
         """Give a part and the ledger the two ends of a fresh channel, if both are there."""

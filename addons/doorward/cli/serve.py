@@ -15,7 +15,15 @@ from doorward.core.entry import Role
 from doorward.errors import Misconfigured
 from doorward.hardening import end_with_parent, harden_process
 from doorward.ledger.channel import Connect, inherited_connect, socket_path, unix_connect
-from doorward.settings import LoadedSettings, config_path, index_file, issuers_of, load_settings, runtime_folder
+from doorward.settings import (
+    LoadedSettings,
+    Settings,
+    config_path,
+    index_file,
+    issuers_of,
+    load_settings,
+    runtime_folder,
+)
 
 _control = click.option("--control-fd", type=int, hidden=True, help="Control socket of the supervisor.")
 
@@ -33,11 +41,24 @@ def serve(config: Path | None) -> None:
 
         async def run() -> None:
             supervisor = Supervisor(
-                file, workers=settings.workers, console=settings.console is not None, listen=listener
+                file,
+                workers=settings.workers,
+                console=settings.console is not None,
+                listen=listener,
+                secrets=_secret_variables(settings),
             )
             await supervisor.run(lambda names: say(f"doorward: starting {', '.join(names)}"))
 
         asyncio.run(run())
+
+
+def _secret_variables(settings: Settings) -> dict[Role, set[str]]:
+    """Which variables hold secrets, and whose they are: the console never has those of targets."""
+    client_secret = settings.console.client_secret if settings.console else None
+    return {
+        Role.WORKER: {each.secret.env for each in settings.credentials.values() if each.secret.env},
+        Role.CONSOLE: {client_secret.env} if client_secret and client_secret.env else set(),
+    }
 
 
 @click.command()
