@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from mitmproxy import connection, http
 
 from doorward.core.policy import MaskRule, Policy
+from doorward.core.redaction.echo import EchoGuard
 from doorward.errors import DoorwardError
 from doorward.model import Action, Decision, Hold, Mask, Target
 from doorward.oidc.verify import VerifiedToken
@@ -50,6 +51,7 @@ class Exchange:
     recorded_query: str = ""  # masked
     recorded_head: bytes = b""
     recorded_body: bytes = b""
+    echo_guard: EchoGuard | None = None  # for the secret that goes out, however often it is rotated meanwhile
     # hold
     hold: Hold | None = None  # approved, and used together with the intent
     # record

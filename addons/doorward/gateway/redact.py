@@ -75,6 +75,8 @@ class Redact:
             "url": action.target_url + action.raw_path + (f"?{query}" if query else ""),
             "headers": record_headers(masks, action.headers, self._replacer),
         }
+        if target.credential is not None:
+            exchange.echo_guard = self._echoes[target.credential].echo_guard()
         exchange.recorded_query = query
         exchange.recorded_head = json.dumps(head).encode()
         if target.record_bodies:
@@ -136,19 +138,27 @@ class Redact:
         assert exchange.target is not None
         if exchange.target.credential is None:
             return headers, body
-        guard = self._echoes[exchange.target.credential].echo_guard()
-        cleaned = guard.clean(body, _ECHO)
-        exchange.echoes = cleaned.hits
-        if not cleaned.complete:
+        now = self._echoes[exchange.target.credential].echo_guard()
+        for guard in {now, exchange.echo_guard or now}:
+            headers, body = _cleaned(guard, exchange, headers, body)
+        return headers, body
+
+
+def _cleaned(
+    guard: EchoGuard, exchange: Exchange, headers: list[tuple[str, str]], body: bytes
+) -> tuple[list[tuple[str, str]], bytes]:
+    cleaned = guard.clean(body, _ECHO)
+    exchange.echoes += cleaned.hits
+    if not cleaned.complete:
+        raise _echo()
+    clean_headers = []
+    for name, value in headers:
+        clean = guard.clean(value.encode("latin-1"), _ECHO)
+        exchange.echoes += clean.hits
+        if not clean.complete or guard.found(name.encode("latin-1")):
             raise _echo()
-        clean_headers = []
-        for name, value in headers:
-            clean = guard.clean(value.encode("latin-1"), _ECHO)
-            exchange.echoes += clean.hits
-            if not clean.complete or guard.found(name.encode("latin-1")):
-                raise _echo()
-            clean_headers.append((name, clean.data.decode("latin-1")))
-        return clean_headers, cleaned.data
+        clean_headers.append((name, clean.data.decode("latin-1")))
+    return clean_headers, cleaned.data
 
 
 def _echo() -> Withheld:
