@@ -75,9 +75,12 @@ class CredentialSource:
         except Misconfigured as error:
             if self._current is None:
                 raise
+            # What is wrong with which file goes to the log alone: the message goes to the agent.
             raise Unavailable(
-                f"the credential '{self.alias}' cannot be read", cause="credential-unreadable", hint=str(error)
-            ) from None
+                f"the credential '{self.alias}' cannot be read",
+                cause="credential-unreadable",
+                hint="tell the operator; `doorward check` says what is wrong with it",
+            ) from error
         self._current = self._credential(secret)
         return self._current
 

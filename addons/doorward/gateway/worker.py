@@ -221,7 +221,7 @@ async def _watch_credentials(credentials: dict[str, TargetCredential], ledger: L
                     await ledger.append(_credential_entry(alias, generation))
                     known[alias] = generation
             except DoorwardError as error:
-                _log.warning("credential %s: %s", alias, error)
+                _log.warning("credential %s: %s", alias, error.__cause__ or error)  # the cause names the file
 
 
 async def _reload_on_signal(reload: asyncio.Event, policies: Policies) -> None:
