@@ -1,6 +1,4 @@
-import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -8,50 +6,13 @@ from doorward.errors import Misconfigured
 from doorward.settings import (
     LoadedSettings,
     SecretSettings,
-    Settings,
     config_path,
     deployment_key_file,
     index_file,
-    issuers_of,
     load_settings,
     parse_settings,
-    read_policy_files,
-    read_secret,
-    runtime_folder,
 )
-
-FILE = Path("/etc/doorward/doorward.yaml")
-ISSUERS = """\
-issuers:
-  corp:
-    issuer: https://idp.example
-    audience: doorward
-"""
-CONSOLE = """\
-console:
-  issuer: corp
-  client_id: doorward-console
-"""
-
-
-def parsed(text: str = "", start: str = ISSUERS) -> Settings:
-    return parse_settings(start + text, FILE)
-
-
-def test_the_defaults() -> None:
-    settings = parsed()
-    assert settings.listen == ("127.0.0.1", 8080)
-    assert settings.workers == 1
-    assert settings.console is None
-    assert settings.tls is None
-    assert dict(settings.credentials) == {}
-    assert (settings.hold.wait, settings.hold.repeat, settings.hold.open_per_principal) == (45, 600, 20)
-    assert (settings.limits.request_body, settings.limits.response_body) == (16 << 20, 64 << 20)
-    assert (settings.limits.recorded_body, settings.limits.header) == (4 << 20, 64 << 10)
-    assert settings.ledger.reserve == 16 << 20
-    corp = settings.issuers["corp"]
-    assert corp.algorithms == ("RS256", "ES256", "EdDSA")
-    assert (corp.longest, corp.groups, corp.owner) == (3600, "groups", None)
+from tests.parts.settings import CONSOLE, FILE, ISSUERS, parsed
 
 
 def test_paths_start_at_the_file() -> None:
@@ -73,44 +34,6 @@ def test_paths_start_at_the_file() -> None:
     assert settings.credentials["e"].secret == SecretSettings(env="E")
     assert deployment_key_file(settings) == FILE.parent / "var/deployment.key"
     assert index_file(settings) == FILE.parent / "var/index.db"
-
-
-# Every key, and what it becomes.
-KEYS: dict[str, tuple[str, str, object]] = {
-    "listen": ("listen: 127.0.0.9:1\n", "listen", ("127.0.0.9", 1)),
-    "listen on IPv6": ('listen: "[::1]:1"\n', "listen", ("::1", 1)),
-    "listen off loopback with TLS": ("listen: 0.0.0.0:1\ntls: {cert: /c, key: /k}\n", "listen", ("0.0.0.0", 1)),
-    "workers": ("workers: 3\n", "workers", 3),
-    "reserve": ("ledger: {reserve: 1GiB}\n", "ledger.reserve", 1 << 30),
-    "wait": ("hold: {wait: 2m}\n", "hold.wait", 120),
-    "repeat": ("hold: {repeat: 1d}\n", "hold.repeat", 86400),
-    "open_per_principal": ("hold: {open_per_principal: 1}\n", "hold.open_per_principal", 1),
-    "request_body": ("limits: {request_body: 1KiB}\n", "limits.request_body", 1024),
-    "response_body": ("limits: {response_body: 1KiB}\n", "limits.response_body", 1024),
-    "recorded_body": ("limits: {recorded_body: 1KiB}\n", "limits.recorded_body", 1024),
-    "header": ("limits: {header: 1KiB}\n", "limits.header", 1024),
-    "console.listen": (CONSOLE + "  listen: 127.0.0.1:9\n", "console.listen", ("127.0.0.1", 9)),
-    "console.public_url": (CONSOLE + "  public_url: https://c.example/\n", "console.public_url", "https://c.example"),
-    "public_url from listen": (CONSOLE + '  listen: "[::1]:9"\n', "console.public_url", "http://[::1]:9"),
-    "public_url with TLS": (CONSOLE + "  tls: {cert: c, key: k}\n", "console.public_url", "https://127.0.0.1:8081"),
-    "viewer": (CONSOLE + '  roles: {viewer: ["corp:a:b"]}\n', "console.roles.viewer", ("corp:a:b",)),
-    "reviewer": (CONSOLE + '  roles: {reviewer: ["corp:a"]}\n', "console.roles.reviewer", ("corp:a",)),
-    "credential": ("credentials: {t: {header: X-Key, secret: {env: E}}}\n", "credentials.t.header", "X-Key"),
-    "value": ('credentials: {t: {value: "a {secret}", secret: {env: E}}}\n', "credentials.t.value", "a {secret}"),
-    "longest": ("    longest: 5m\n", "issuers.corp.longest", 300),
-    "algorithms": ("    algorithms: [ES384]\n", "issuers.corp.algorithms", ("ES384",)),
-    "groups": ("    groups: null\n", "issuers.corp.groups", None),
-    "owner": ("    owner: sub\n", "issuers.corp.owner", "sub"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("key", KEYS)
-def test_a_key(key: str) -> None:
-    text, path, expected = KEYS[key]
-    value: Any = parsed(text)
-    for part in path.split("."):
-        value = value[part] if isinstance(value, dict) else getattr(value, part)
-    assert value == expected
 
 
 # What is wrong, on which line, in which words.
@@ -215,59 +138,3 @@ def test_which_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert config_path(Path("given.yaml")) == tmp_path / "given.yaml"
     monkeypatch.setenv("DOORWARD_CONFIG", "")
     assert config_path(None) == tmp_path / "doorward.yaml"
-
-
-def test_issuers_as_the_verifier_knows_them() -> None:
-    (corp,) = issuers_of(parsed("    longest: 5m\n    owner: owner\n    groups: roles\n    algorithms: [ES256]\n"))
-    assert (corp.alias, corp.url, corp.audience) == ("corp", "https://idp.example", "doorward")
-    assert (corp.algorithms, corp.longest_s, corp.groups_claim, corp.owner_claim) == (("ES256",), 300, "roles", "owner")
-    with pytest.raises(Misconfigured):
-        issuers_of(parsed(start=ISSUERS.replace("https", "http")))
-
-
-def test_the_runtime_folder_moves_where_a_socket_would_not_fit() -> None:
-    near = parse_settings(ISSUERS, Path("/d/doorward.yaml"))
-    assert runtime_folder(near) == Path("/d/var/run")
-    far = runtime_folder(parse_settings(ISSUERS, Path("/" + "d" * 100) / "doorward.yaml"))
-    assert str(os.getuid()) in far.name
-    assert len(str(far)) < 90
-    assert far != runtime_folder(parse_settings(ISSUERS, Path("/" + "e" * 100) / "doorward.yaml"))
-
-
-def test_a_secret_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "secret"
-    file.touch(mode=0o600)
-    with pytest.raises(Misconfigured, match="is empty"):
-        read_secret(SecretSettings(file=file))
-    file.write_text(" s3cr3t-word\n")
-    assert read_secret(SecretSettings(file=file)) == "s3cr3t-word"
-    file.chmod(0o644)
-    with pytest.raises(Misconfigured, match="0644") as open_to_all:
-        read_secret(SecretSettings(file=file))
-    assert "s3cr3t-word" not in str(open_to_all.value)
-    monkeypatch.setenv("THE_SECRET", "s3cr3t-word")
-    assert read_secret(SecretSettings(env="THE_SECRET")) == "s3cr3t-word"
-    monkeypatch.delenv("THE_SECRET")
-    with pytest.raises(Misconfigured, match="THE_SECRET"):
-        read_secret(SecretSettings(env="THE_SECRET"))
-
-
-def test_the_files_of_the_policy(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="no policy files"):
-        read_policy_files(tmp_path)
-    with pytest.raises(Misconfigured, match="no policy files"):
-        read_policy_files(tmp_path / "absent")
-    (tmp_path / "b.yaml").write_text("b")
-    (tmp_path / "a.yaml").write_text("a")
-    (tmp_path / "notes.txt").write_text("c")
-    assert list(read_policy_files(tmp_path).items()) == [("a.yaml", "a"), ("b.yaml", "b")]
-    (tmp_path / "c.yaml").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(Misconfigured, match="cannot read"):
-        read_policy_files(tmp_path)
-    (tmp_path / "c.yaml").unlink()
-    (tmp_path / "d.yaml").write_bytes(b"\xff")
-    with pytest.raises(Misconfigured, match="cannot read"):
-        read_policy_files(tmp_path)
-    (tmp_path / "d.yaml").write_bytes(b" " * (4 << 20))
-    with pytest.raises(Misconfigured, match="too much policy"):
-        read_policy_files(tmp_path)
