@@ -75,6 +75,6 @@ def main() -> None:
         if "--control-fd" in sys.argv:  # a part of `serve`: nobody can run it again with --debug
             traceback.print_tb(error.__traceback__)
         # The class alone: a message could quote what an agent or a target sent.
-        complain(Unavailable(f"it failed by {type(error).__name__}", cause="gateway-error", hint="see more with --debug"))
+        complain(Unavailable(f"it failed by {type(error).__name__}", cause="gateway-error", hint="add --debug"))
         sys.exit(Unavailable.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
