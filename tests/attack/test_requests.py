@@ -178,3 +178,12 @@ async def test_http_1_0(gateway: Gateway, target: RawTarget) -> None:
     answer = await agent.ask(b"GET /v1/a HTTP/1.0\r\nHost: billing.internal\r\n\r\n")
     assert answer.status == 200
     assert await agent.closed() == b""
+
+
+POLYGLOT_METHODS = ["PROPFIND", "M-SEARCH", "GET-", "-GET", "G3T"]
+
+
+@pytest.mark.parametrize("method", POLYGLOT_METHODS)
+async def test_methods_that_look_like_others_are_others(gateway: Gateway, target: RawTarget, method: str) -> None:
+    assert (await (await gateway.tunnel()).ask(get("/v1/a", method=method))).status in (400, 403)
+    assert target.connections == 0
