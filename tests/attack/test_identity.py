@@ -132,6 +132,6 @@ async def test_a_worker_that_was_taken_over_decides_no_hold(gateway: Gateway) ->
     with pytest.raises(DoorwardError) as refused:
         await gateway.client.decide_hold(hold.id, person=bob, verdict="approve", reason="mine", digest=hold.digest)
     assert refused.value.cause == "kind-not-allowed"
+    used = {"hold": hold.id, "request": "r", "digest": hold.digest}
     with pytest.raises(DoorwardError):
-        used = {"hold": hold.id, "request": "r", "digest": hold.digest}
         await gateway.client.append(NewEntry("hold.used", used))
