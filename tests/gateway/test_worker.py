@@ -81,9 +81,8 @@ class Worker:
         host, _, port = (await self.ready()).rpartition(":")
         agent = Agent(*await asyncio.open_connection(host, int(port)))
         self._agents.append(agent)
-        raw = b"GET http://billing.internal/v1/a HTTP/1.1\r\nHost: billing.internal\r\n"
-        raw += b"Proxy-Authorization: Bearer %s\r\n\r\n"
-        return (await agent.ask(raw % self.provider.token().encode())).status
+        token = f"Proxy-Authorization: Bearer {self.provider.token()}"
+        return (await agent.ask(get("http://billing.internal/v1/a", token))).status
 
     async def until(self, true: Any) -> None:
         async with asyncio.timeout(5):
