@@ -36,7 +36,6 @@ TESTED_ELSEWHERE = {
     # Tables and types.
     "errors.py": "tests/test_docs.py",
     "model.py": "tests/core: every test of a decision",
-    # Still to come.
 }
 
 # Test files that are about more than one module.

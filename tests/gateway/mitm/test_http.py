@@ -58,6 +58,14 @@ async def test_informational_answers_end_here(gateway: Gateway, target: RawTarge
     await gateway.entry("request.outcome", status=200, executed="yes")
 
 
+async def test_informational_answers_are_counted_by_request(gateway: Gateway, target: RawTarget) -> None:
+    target.answer = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 3 + OK
+    agent = await gateway.tunnel()
+    for _ in range(8):
+        assert (await agent.ask(get())).status == 200
+    assert target.connections == 1
+
+
 @pytest.mark.parametrize(
     "raw",
     [
