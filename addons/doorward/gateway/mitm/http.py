@@ -353,6 +353,8 @@ class _Http1Client(_http1.Http1Client):
                 return
             if not raw:
                 return
+            if is_complete(raw):
+                self.informational = 0  # the next request on this connection counts anew
         yield from super().read_headers(event)
 
 
