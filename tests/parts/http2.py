@@ -62,8 +62,10 @@ class Http2Agent:
         status, headers, body = 0, dict[str, str](), b""
         async with asyncio.timeout(5):
             while True:
-                while self.events:
-                    event = self.events.pop(0)
+                others = [event for event in self.events if getattr(event, "stream_id", stream) != stream]
+                mine = [event for event in self.events if event not in others]
+                self.events = others  # answers come in any order
+                for event in mine:
                     match event:
                         case h2.events.ResponseReceived(stream_id=at, headers=fields) if at == stream:
                             assert fields is not None
