@@ -158,7 +158,7 @@ def test_k_of_n_wants_k_different_names(names: list[str], count: int) -> None:
         pytest.param(person("AGENT-7", "sre"), "own-request", id="the agent in capitals"),
         pytest.param(person("alice", "sre"), "own-request", id="its owner"),
         pytest.param(person("agent-8", "sre", owner="corp:alice"), "own-request", id="another agent of its owner"),
-        pytest.param(person("sub-agent", "sre", owner="corp:agent-7"), "own-request", id="an agent of the agent"),
+        pytest.param(person("agent-of-agent", "sre", owner="corp:agent-7"), "own-request", id="an agent of the agent"),
         pytest.param(person("bob"), "not-an-approver", id="no group"),
         pytest.param(Principal("other", "bob", ("other:sre",)), "not-an-approver", id="group of another issuer"),
         pytest.param(person("dave", "sre"), "decided-already", id="decided before"),
