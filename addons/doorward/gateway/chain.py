@@ -89,7 +89,7 @@ class TargetCredential:
 
 
 class Chain:
-    """The data plane put together; also the word of the steps to mitmproxy's layers (`mitm.http.Plane`)."""
+    """The data plane put together; also the word of the steps to mitmproxy's layers (`mitm.connection.Plane`)."""
 
     def __init__(
         self,

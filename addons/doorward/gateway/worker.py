@@ -29,7 +29,8 @@ from doorward.core.policy import Policy
 from doorward.errors import DoorwardError, Unavailable
 from doorward.gateway.build import started_entry
 from doorward.gateway.chain import Chain, TargetCredential, load_credentials
-from doorward.gateway.mitm.http import Connection, install
+from doorward.gateway.mitm.connection import Connection
+from doorward.gateway.mitm.http import install
 from doorward.gateway.mitm.tls import Certificates, check_listener
 from doorward.gateway.policies import Policies
 from doorward.ledger.channel import Connect

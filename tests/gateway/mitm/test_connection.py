@@ -1,0 +1,42 @@
+"""Pins what `Connection` leans on in mitmproxy's own, and what a crash below it leaves."""
+
+import logging
+
+import pytest
+from mitmproxy.proxy.server import ConnectionHandler
+
+from tests.parts.gateway import Gateway, get
+from tests.parts.raw_target import OK, RawTarget
+
+
+def test_the_names_that_are_replaced_are_still_there() -> None:
+    for name in ("handle_client", "handle_hook", "hook_task", "server_event", "log", "close_connection"):
+        assert hasattr(ConnectionHandler, name), name
+
+
+async def test_a_crash_below_closes_the_connection_and_leaves_an_outcome(
+    gateway: Gateway, target: RawTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError("what a target sent: s3cr3t-word")
+
+    monkeypatch.setattr("mitmproxy.net.http.http1.read_response_head", crash)
+    agent = await gateway.tunnel()
+    await agent.send(get())
+    assert await agent.closed() == b""
+    entry = await gateway.entry("request.outcome", cause="gateway-error")
+    assert entry.fields["executed"] == "unknown"
+
+
+async def test_what_upstream_logs_stays_here(
+    gateway: Gateway, target: RawTarget, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    target.answer = OK + b"s3cr3t-word that nobody asked for"
+    agent = await gateway.tunnel()
+    await agent.ask(get())
+    half = await gateway.connect()
+    await half.send(b"GET http://x/ HTTP/1.1\r\nProxy-Authorization: Bearer s3cr3t-word")
+    half.writer.write_eof()
+    await half.closed()
+    assert "s3cr3t-word" not in caplog.text
