@@ -1,11 +1,13 @@
 """Answers that carry what is masked, or the credential, where a mask for JSON bodies does not look."""
 
+import zlib
 from typing import Any
 
 import pytest
 
 from doorward.store.rebuild import SEGMENTS
 from tests.parts.gateway import SECRET, Agent, Gateway, get
+from tests.parts.policies import policy_for
 from tests.parts.raw_target import OK, RawTarget
 from tests.parts.record import read_bodies
 
@@ -78,9 +80,18 @@ async def test_a_condition_on_a_read_lets_nobody_check_a_guess(
     assert b"bytes" not in target.got[0]
 
 
-async def test_a_condition_on_a_write_stays(gateway: Gateway, target: RawTarget) -> None:
-    await (await gateway.tunnel()).ask(get("/v1/a", 'If-Match: "tag"', method="PATCH"))
-    assert b'if-match: "tag"' in target.got[0]
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match", "If"])
+async def test_a_condition_on_a_write_lets_nobody_check_a_guess(gateway: Gateway, target: RawTarget, name: str) -> None:
+    answer = await (await gateway.tunnel()).ask(get("/v1/a", f'{name}: "guess"', method="PATCH"))
+    assert (answer.status, answer.problem["cause"]) == (403, "condition")
+    assert target.got == []
+
+
+async def test_a_condition_that_guards_a_write_is_not_lost(gateway: Gateway, target: RawTarget) -> None:
+    """A PUT that may only create must not overwrite because a header was dropped on the way."""
+    await (await gateway.tunnel()).ask(get("/v1/a", "If-None-Match: *", "If-Unmodified-Since: x", method="PATCH"))
+    assert b"if-none-match: *\r\n" in target.got[0]
+    assert b"if-unmodified-since: x\r\n" in target.got[0]
 
 
 @pytest.mark.parametrize("status", [204, 304])
@@ -127,6 +138,19 @@ async def test_a_confused_media_type_does_not_lead_round_a_mask(gateway: Gateway
     answer = await (await gateway.tunnel()).ask(get())
     assert EMAIL.encode() not in answer.body
     assert EMAIL.encode() not in on_disk(gateway)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+async def test_an_answer_in_bare_deflate_is_not_guessed(gateway: Gateway, target: RawTarget, masked: bool) -> None:
+    if not masked:
+        policy = policy_for(target)
+        del policy["masks"]
+        gateway.policy = gateway.read_policy(policy)
+    raw = zlib.compress(b'{"email": "%s"}' % EMAIL.encode(), wbits=-15)
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: {len(raw)}\r\n\r\n"
+    target.answer = head.encode() + raw
+    answer = await (await gateway.tunnel()).ask(get())
+    assert (answer.status, answer.problem["cause"]) == (502, "content-encoding")
 
 
 ECHOES: dict[str, Any] = {

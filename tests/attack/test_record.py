@@ -1,9 +1,8 @@
 """Agents that try to fill the record, to break it by size, or to write into the terminal of who reads it."""
 
 import base64
+import re
 from typing import Any
-
-import pytest
 
 from tests.parts.gateway import Gateway, get
 from tests.parts.policies import policy_for
@@ -42,10 +41,9 @@ def too_many_roles(policy: dict[str, Any]) -> None:
         )
 
 
-@pytest.mark.parametrize("widen", [too_many_holds, too_many_roles])
-async def test_an_intent_that_no_entry_can_hold_goes_nowhere(gateway: Gateway, target: RawTarget, widen: Any) -> None:
+async def test_holds_that_no_entry_can_hold_let_nothing_through(gateway: Gateway, target: RawTarget) -> None:
     policy = policy_for(target)
-    widen(policy)
+    too_many_holds(policy)
     gateway.policy = gateway.read_policy(policy)
     agent = await gateway.tunnel()
     answer = await agent.ask(get())
@@ -54,6 +52,23 @@ async def test_an_intent_that_no_entry_can_hold_goes_nowhere(gateway: Gateway, t
     assert target.connections == 0
     gateway.policy = gateway.read_policy(policy_for(target))
     assert (await agent.ask(get())).status == 200  # neither the ledger nor the connection is the worse for it
+
+
+async def test_more_roles_than_an_entry_holds_are_named_as_far_as_there_is_room(
+    gateway: Gateway, target: RawTarget
+) -> None:
+    policy = policy_for(target)
+    too_many_roles(policy)
+    gateway.policy = gateway.read_policy(policy)
+    assert (await (await gateway.tunnel()).ask(get())).status == 200
+    (intent,) = gateway.entries("request.intent")
+    rules = intent.fields["rules"]
+    assert isinstance(rules, list)
+    assert any("role-0-" in str(rule) for rule in rules)
+    told = re.fullmatch(r"and (\d+) more", str(rules[-1]))
+    assert told is not None
+    assert len(rules) - 1 + int(told[1]) == 401
+    assert len(target.got) == 1
 
 
 async def test_a_refusal_by_more_rules_than_an_entry_holds_is_still_recorded(

@@ -1,6 +1,8 @@
 """Requests that try to reach the target undecided, or with another meaning than the policy saw."""
 
 import contextlib
+import gzip
+import zlib
 from typing import Any
 
 import pytest
@@ -125,6 +127,31 @@ async def test_the_refusal_of_a_head_request_has_no_body_that_a_client_would_tak
     await agent.send(get("/v2/a", method="HEAD"))
     assert (await agent.read(head=True)).status == 403
     assert (await agent.ask(get())).status == 200
+
+
+RAW_DEFLATE = zlib.compress(b'{"a": 1}', wbits=-15)
+CODED = {
+    "bare-deflate": ("deflate", RAW_DEFLATE),
+    "bare-deflate-that-looks-like-zlib": ("deflate", b"\x78\x9c" + RAW_DEFLATE),
+    "zlib-and-more": ("deflate", zlib.compress(b"{}") + b"DELETE"),
+    "two-codings": ("gzip, deflate", zlib.compress(gzip.compress(b"{}"))),
+    "cut-short": ("gzip", gzip.compress(b'{"a": 1}')[:-4]),
+    "codec-of-python": ("hex", b"7b7d"),
+}
+
+
+@pytest.mark.parametrize("kind", CODED)
+async def test_a_coding_that_is_guessed_hides_no_body(gateway: Gateway, target: RawTarget, kind: str) -> None:
+    coding, body = CODED[kind]
+    lines = [f"Content-Encoding: {coding}", f"Content-Length: {len(body)}", "Content-Type: application/json"]
+    agent = await gateway.tunnel()
+    answer = await agent.ask(get("/v1/a", *lines, method="POST") + body)
+    assert (answer.status, answer.problem["cause"]) == (400, "content-encoding")
+    assert target.got == []
+    whole = zlib.compress(b"{}")
+    lines = ["Content-Encoding: deflate", f"Content-Length: {len(whole)}"]
+    assert (await agent.ask(get("/v1/a", *lines, method="POST") + whole)).status == 200
+    assert target.got[0].endswith(whole)
 
 
 async def test_tls_in_tls(gateway: Gateway, target: RawTarget) -> None:

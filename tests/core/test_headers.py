@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorward.core.headers import answer_headers, forwarded_headers
+from doorward.core.headers import answer_headers, forwarded_headers, without_conditions
 from doorward.errors import Refused, Unclear, Withheld
 from doorward.model import Target
 
@@ -34,7 +34,8 @@ def test_ordinary_headers_pass_in_order_and_lower_case() -> None:
         "X-Original-URL", "X-Original-Uri", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method",
         "X-Method-Override", "X-Real-IP", "X-Host", "X-Original-Host", "X-HTTP-Host-Override", "Doorward-Request",
         "Doorward-Anything", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Expect", "Impersonate-User",
-        "X-Remote-Group", "Remote-User",
+        "X-Remote-Group", "Remote-User", "True-Client-IP", "X-Client-IP", "Client-IP", "X-Cluster-Client-IP",
+        "CF-Connecting-IP", "Fastly-Client-IP", "X-Original-Forwarded-For", "X-Envoy-External-Address",
     ],
 )  # fmt: skip
 def test_what_the_gateway_controls_is_dropped(name: str) -> None:
@@ -45,10 +46,22 @@ def test_connection_and_what_it_lists_is_dropped() -> None:
     assert forwarded(("Connection", "close, X-Hop,"), ("X-Hop", "1"), ("X-End", "2")) == {"x-end": "2"}
 
 
-@pytest.mark.parametrize("name", ["Range", "If-Range", "If-None-Match"])
+@pytest.mark.parametrize("name", ["Range", "If-Range"])
 def test_partial_answers_are_not_asked_for_where_a_mask_may_apply(name: str) -> None:
     assert forwarded((name, "x")) == {name.lower(): "x"}
     assert forwarded((name, "x"), body_mask=True) == {}
+
+
+@pytest.mark.parametrize("name", ["if", "if-match", "if-none-match"])
+def test_a_condition_on_a_tag_tells_nothing_of_what_is_masked(name: str) -> None:
+    others = (("accept", "a"), ("if-modified-since", "b"), ("if-unmodified-since", "c"))
+    for method in ("GET", "HEAD"):
+        assert without_conditions(((name, '"guess"'), *others), method) == others
+    assert without_conditions(((name, " *"), *others), "PUT") == ((name, " *"), *others)
+    for value in ('"guess"', 'W/"guess"', '*, "guess"', ""):
+        with pytest.raises(Refused) as caught:
+            without_conditions(((name, value), *others), "PUT")
+        assert caught.value.cause == "condition"
 
 
 def test_cookies_pass_where_the_target_says_so() -> None:

@@ -25,19 +25,25 @@ HOP_BY_HOP = frozenset({
 _FROM_AGENT = frozenset({
     "authorization",  # the agent's is never the target's
     "expect",  # the body is here already; a 100 from the target would take the place of its answer
-    "forwarded", "x-forwarded", "x-real-ip",  # who asked, and from where
+    "forwarded", "x-forwarded", "x-real-ip", "true-client-ip", "client-ip", "x-client-ip", "x-cluster-client-ip",
+    "cf-connecting-ip", "cf-connecting-ipv6", "cf-pseudo-ipv4", "fastly-client-ip", "fly-client-ip",
+    "x-appengine-user-ip", "x-azure-clientip", "x-azure-socketip", "x-envoy-external-address",
+    "x-original-forwarded-for", "x-originating-ip",  # who asked, and from where
     "x-original-url", "x-original-uri", "x-rewrite-url", "x-original-host", "x-host", "x-http-host-override",
     "x-http-method", "x-http-method-override", "x-method-override",  # what is asked
     "remote-user",  # whom a front proxy vouches for
 })  # fmt: skip
 # The last two: whom a Kubernetes or other front proxy acts for; only a gateway may say so.
 _FROM_AGENT_PREFIXES = ("proxy-", "x-forwarded-", "doorward-", "impersonate-", "x-remote-")
-# Each of these gives a part of a body, or tells by a 304 whether a guess of the original was right.
-_PARTIAL = frozenset({"range", "if-range", "if-none-match"})
+# These give a part of a body.
+_PARTIAL = frozenset({"range", "if-range"})
+# A 304 or 412 to one of these tells whether a guess of the original was right: an ETag may be a digest of it.
+_CONDITIONS = frozenset({"if", "if-match", "if-none-match"})  # RFC 9110, section 13.1; RFC 4918, section 10.4
+_READS = ("GET", "HEAD")
 # How the message is read: never nominated by Connection, never masked.
 FRAMING = frozenset({"host", "content-length", "content-type", "content-encoding"})
 _SINGLE = FRAMING | {"transfer-encoding"}
-_CONTROLLED = HOP_BY_HOP | _FROM_AGENT | _PARTIAL | _SINGLE | {"cookie"}
+_CONTROLLED = HOP_BY_HOP | _FROM_AGENT | _PARTIAL | _CONDITIONS | _SINGLE | {"cookie"}
 _FROM_TARGET = frozenset({"alt-svc"})  # would send the agent to another door
 _FROM_TARGET_PREFIXES = ("proxy-", "doorward-")
 _OF_THE_ORIGINAL = (
@@ -76,6 +82,23 @@ def forwarded_headers(
     return tuple(
         (name, value) for name, value in present if name not in dropped and not name.startswith(_FROM_AGENT_PREFIXES)
     )
+
+
+def without_conditions(headers: Headers, method: str) -> tuple[tuple[str, str], ...]:
+    """What goes on where a body mask may apply: no condition on an ETag, which the agent cannot know from us.
+
+    On a read it is dropped: the worst is a whole answer. On a write it guards against lost updates,
+    so it is never dropped: `*` stays, and a tag raises Refused (cause `condition`).
+    """
+    if method in _READS:
+        return tuple(field for field in headers if field[0] not in _CONDITIONS)
+    if any(name in _CONDITIONS and value.strip(" \t") != "*" for name, value in headers):
+        raise Refused(
+            "a condition on an ETag would tell whether a guess of what is masked is right",
+            cause="condition",
+            hint="leave If-Match and If-None-Match out, or send * in them",
+        )
+    return tuple(headers)
 
 
 def answer_headers(headers: Headers, target: Target, *, masked: bool) -> tuple[tuple[str, str], ...]:

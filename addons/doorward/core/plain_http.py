@@ -2,15 +2,15 @@
 
 For every host that is not a cluster. What two parsers could read differently is refused, never
 repaired, because the rules decide about our reading and the target acts on its own. Scheme, host,
-authority and Host are not looked at: the gateway rewrites them from the target. Overrides of the
-method in a query or a form (`_method=DELETE`) are a habit of some targets and are not looked for:
-deny the key there. Called by `gateway.interpret`; pure.
+authority and Host are not looked at: the gateway rewrites them from the target. Called by
+`gateway.interpret`; pure.
 """
 
 import hashlib
 import re
 
-from doorward.core.headers import Headers, answer_headers, forwarded_headers
+from doorward.core.headers import Headers, answer_headers, forwarded_headers, without_conditions
+from doorward.core.method_override import refuse_override
 from doorward.core.paths import ParsedPath, parse_target
 from doorward.errors import Unclear
 from doorward.model import Action, Principal, Risk, Target
@@ -18,8 +18,6 @@ from doorward.model import Action, Principal, Risk, Target
 __all__ = ["ParsedPath", "answer_headers", "forwarded_headers", "parse_target", "read_action", "risk_of"]
 
 _METHOD = re.compile(r"[A-Z][A-Z0-9-]{0,31}")
-# A 412 would tell whether a guess of the original was right. On a write it guards against lost updates, and stays.
-_READS = ("GET", "HEAD")
 _RISKS = {
     "GET": Risk.LOW,
     "HEAD": Risk.LOW,
@@ -57,8 +55,9 @@ def read_action(
         raise Unclear("the method is malformed", cause="method", hint="send a method in upper case, such as GET")
     parsed = parse_target(raw_target, target)
     forwarded = forwarded_headers(headers, target, credential_header=credential_header, body_mask=body_mask)
-    if body_mask and method in _READS:
-        forwarded = tuple(field for field in forwarded if field[0] != "if-match")
+    if body_mask:
+        forwarded = without_conditions(forwarded, method)
+    refuse_override(method, parsed.query, dict(forwarded).get("content-type"), body)
     return Action(
         principal=principal,
         target=target.name,

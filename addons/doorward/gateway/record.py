@@ -17,7 +17,7 @@ from doorward.core.holds import asks_json
 from doorward.errors import DoorwardError, TargetFailed, Unavailable, Unclear, Withheld
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import answer_step, request_step
-from doorward.gateway.refusals import Refusals
+from doorward.gateway.refusals import Refusals, fitting_rules
 from doorward.gateway.refuse import refuse
 from doorward.ledger.client import Appended
 from doorward.model import Json, Mask, NewEntry, Verdict
@@ -115,7 +115,7 @@ class Record:
                 "open_ended": action.open_ended,
                 "digest": exchange.digest,
                 "policy": exchange.policy.digest,
-                "rules": list(decision.rules),
+                "rules": fitting_rules(decision.rules),
                 "hold": exchange.hold.id if exchange.hold else None,
                 "credential": target.credential,
                 "generation": exchange.generation,

@@ -61,7 +61,7 @@ class Refusals:
         fields: dict[str, Json] = {
             "request": exchange.id,
             "verb": flow.request.data.method.decode("latin-1")[:32],
-            "rules": _as_many_as_fit(exchange.refused_rules),
+            "rules": fitting_rules(exchange.refused_rules),
             "status": exchange.refusal.status if exchange.refusal else None,
         }
         await self._record(place, fields, {"request_head": exchange.recorded_head or _head(flow)})
@@ -111,15 +111,8 @@ class Refusals:
         return place in self._known or place in self._more
 
 
-def _entry(place: _Place, count: int, fields: dict[str, Json], bodies: dict[str, bytes]) -> NewEntry:
-    common: dict[str, Json] = {"cause": place.cause, "client": place.client, "count": count}
-    if place.kind == "request.refused":
-        common |= {"principal": place.principal, "target": place.target, "executed": "no"}
-    return NewEntry(place.kind, common | fields, bodies)
-
-
-def _as_many_as_fit(rules: Sequence[str]) -> list[Json]:
-    """The first rules; a refusal by more than an entry has room for must not be missing for that."""
+def fitting_rules(rules: Sequence[str]) -> list[Json]:
+    """As many names as an entry has room for, and how many more: no entry may be missing for their length."""
     fitting: list[Json] = []
     room = _RULES_BYTES
     for rule in rules:
@@ -128,6 +121,13 @@ def _as_many_as_fit(rules: Sequence[str]) -> list[Json]:
             return [*fitting, f"and {len(rules) - len(fitting)} more"]
         fitting.append(rule)
     return fitting
+
+
+def _entry(place: _Place, count: int, fields: dict[str, Json], bodies: dict[str, bytes]) -> NewEntry:
+    common: dict[str, Json] = {"cause": place.cause, "client": place.client, "count": count}
+    if place.kind == "request.refused":
+        common |= {"principal": place.principal, "target": place.target, "executed": "no"}
+    return NewEntry(place.kind, common | fields, bodies)
 
 
 def _head(flow: http.HTTPFlow) -> bytes:

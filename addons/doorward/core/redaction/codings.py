@@ -45,9 +45,8 @@ def decode_gzip(raw: bytes, limit: int) -> bytes:
 
 
 def decode_deflate(raw: bytes, limit: int) -> bytes:
-    """A zlib stream (RFC 9110, 8.4.1.2), or the bare deflate that some servers send instead."""
-    zlib_header = len(raw) > 1 and raw[0] & 0x0F == zlib.DEFLATED and (raw[0] << 8 | raw[1]) % 31 == 0
-    return _inflate(raw, limit, zlib.MAX_WBITS if zlib_header else -zlib.MAX_WBITS, members=1)
+    """A zlib stream, the one reading of RFC 9110, 8.4.1.2; the bare deflate that some send instead is not guessed."""
+    return _inflate(raw, limit, zlib.MAX_WBITS, members=1)
 
 
 def decode_brotli(raw: bytes, limit: int) -> bytes:
