@@ -1,0 +1,1 @@
+"""What `scripts/bench` measures: doorward beside others, in turn, in one run."""
