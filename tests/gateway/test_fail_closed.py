@@ -11,7 +11,7 @@ from mitmproxy import http
 from doorward.gateway import guard
 from doorward.gateway.chain import HOOK_NAMES
 from doorward.gateway.exchange import Exchange
-from tests.parts.flows import client, connect, flow_for, lead, problem, tunnelled
+from tests.parts.flows import client, connect, finish, flow_for, lead, problem, tunnelled
 from tests.parts.gateway import SECRET, Gateway, get
 from tests.parts.raw_target import RawTarget
 
@@ -87,7 +87,7 @@ def poison(gateway: Gateway, hook: str, step: str) -> None:
     async def poisoned(flow: http.HTTPFlow) -> None:
         real, addon.exchanges = addon.exchanges, PoisonedExchanges(addon.exchanges)
         try:
-            await call(flow)
+            await finish(call(flow))
         finally:
             addon.exchanges = real
 
@@ -168,8 +168,13 @@ async def forever(*_: object, **__: object) -> None:
     await asyncio.Event().wait()
 
 
+def hang_at_the_token(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway.verifier, "remembered", lambda *_: None)  # a new one, with keys to wait for
+    monkeypatch.setattr(gateway.verifier, "verify_patiently", forever)
+
+
 NEVER: dict[str, tuple[str, str, Callable[[Gateway, pytest.MonkeyPatch], None]]] = {
-    "the verifier at connect": ("GET", "no", lambda g, m: m.setattr(g.verifier, "verify_patiently", forever)),
+    "the verifier": ("GET", "no", hang_at_the_token),
     "the ledger at the hold": ("DELETE", "no", lambda g, m: m.setattr(g.client, "open_hold", forever)),
     "the ledger at the wait": ("DELETE", "no", lambda g, m: m.setattr(g.client, "wait_hold", forever)),
     "the ledger at the intent": ("GET", "no", lambda g, m: m.setattr(g.client, "append", forever)),

@@ -8,7 +8,7 @@ from mitmproxy import http
 from doorward.errors import Misconfigured, Refused, TargetFailed, TooLarge, Unavailable, Withheld
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import answer_step, request_step
-from tests.parts.flows import client, flow_for
+from tests.parts.flows import client, finish, flow_for
 
 
 class Steps:
@@ -69,12 +69,12 @@ async def test_what_is_raised_becomes_a_refusal(
     steps = Steps()
     steps.act = raising(error)
     flow = flow_for(client())
-    await steps.request(flow)
+    await finish(steps.request(flow))
     assert status(flow) == before
     flow = flow_for(client())
     exchange = steps.exchanges.of(flow)
     exchange.sent = exchange.answered = True
-    await steps.response(flow)
+    await finish(steps.response(flow))
     assert status(flow) == after
     assert "s3cr3t" not in caplog.text
     assert b"s3cr3t" not in (flow.response.content or b"" if flow.response else b"")
@@ -88,7 +88,7 @@ async def test_a_passed_deadline_is_a_refusal() -> None:
 
     steps.act = sleep
     flow = flow_for(client())
-    await steps.request(flow)
+    await finish(steps.request(flow))
     assert status(flow) == (503, "gateway-timeout", "no")
 
 
@@ -96,9 +96,9 @@ async def test_a_refused_flow_skips_steps_of_the_request_and_none_of_the_answer(
     steps = Steps()
     flow = flow_for(client())
     steps.exchanges.of(flow).refusal = Refused("no", cause="policy")
-    await steps.request(flow)
+    await finish(steps.request(flow))
     assert steps.calls == 0
-    await steps.response(flow)
+    await finish(steps.response(flow))
     assert steps.calls == 1
 
 
@@ -106,4 +106,4 @@ async def test_a_cancelled_connection_stays_cancelled() -> None:
     steps = Steps()
     steps.act = raising(asyncio.CancelledError())
     with pytest.raises(asyncio.CancelledError):
-        await steps.request(flow_for(client()))
+        await finish(steps.request(flow_for(client())))

@@ -1,7 +1,7 @@
 import pytest
 
 from doorward.errors import Unavailable
-from tests.parts.flows import flow_for, lead, problem, run, tunnelled
+from tests.parts.flows import finish, flow_for, lead, problem, run, tunnelled
 from tests.parts.gateway import SECRET, Gateway
 from tests.parts.policies import policy_for
 from tests.parts.raw_target import RawTarget
@@ -37,9 +37,9 @@ async def test_a_secret_that_changed_since_the_decision_is_not_sent(gateway: Gat
     flow = flow_for(await tunnelled(gateway))
     await run(gateway, "requestheaders", flow)
     for call in gateway.chain.hooks["request"][:-1]:
-        await call(flow)
+        await finish(call(flow))
     gateway.credential.secret = "another-secret-of-the-target"
-    await gateway.chain.hooks["request"][-1](flow)
+    await finish(gateway.chain.hooks["request"][-1](flow))
     assert (problem(flow)["status"], problem(flow)["cause"]) == (503, "credential-rotated")
     with pytest.raises(KeyError):
         gateway.chain.wire(flow)
@@ -49,9 +49,9 @@ async def test_a_secret_that_cannot_be_read_is_an_outcome(gateway: Gateway) -> N
     flow = flow_for(await tunnelled(gateway))
     await run(gateway, "requestheaders", flow)
     for call in gateway.chain.hooks["request"][:-1]:
-        await call(flow)
+        await finish(call(flow))
     gateway.credential.error = Unavailable("it cannot be read", cause="credential-unreadable")
-    await gateway.chain.hooks["request"][-1](flow)
+    await finish(gateway.chain.hooks["request"][-1](flow))
     await run(gateway, "response", flow)
     (outcome,) = gateway.entries("request.outcome")
     assert (outcome.fields["cause"], outcome.fields["executed"]) == ("credential-unreadable", "no")

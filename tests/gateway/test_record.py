@@ -8,7 +8,7 @@ from doorward.core.entry import Role
 from doorward.errors import Unavailable
 from doorward.gateway.record import _mask_rows
 from doorward.model import Mask
-from tests.parts.flows import answer, flow_for, lead, problem, run, tunnelled
+from tests.parts.flows import answer, finish, flow_for, lead, problem, run, tunnelled
 from tests.parts.gateway import Gateway
 
 
@@ -20,7 +20,7 @@ async def test_the_intent_is_durable_before_anything_may_go_out(gateway: Gateway
 
     async def look(seen: http.HTTPFlow) -> None:
         kinds.append(gateway.ledger.kinds())
-        await dial(seen)
+        await finish(dial(seen))
 
     hooks["request"] = (*hooks["request"][:-2], look, hooks["request"][-1])
     gateway.chain.hooks = hooks

@@ -9,7 +9,7 @@ from mitmproxy import http
 from doorward.core.entry import Role
 from doorward.core.redaction.masks import sentinel_for
 from doorward.errors import Unavailable
-from tests.parts.flows import answer, flow_for, lead, problem, tunnelled
+from tests.parts.flows import answer, finish, flow_for, lead, problem, tunnelled
 from tests.parts.gateway import KEY, SECRET, Gateway
 
 SENTINEL = sentinel_for(KEY)
@@ -171,13 +171,13 @@ async def test_a_credential_that_vanished_withholds_and_does_not_invite_to_repea
     flow = flow_for(of)
     for hook in ("requestheaders", "request"):
         for call in gateway.chain.hooks[hook]:
-            await call(flow)
+            await finish(call(flow))
     gateway.chain.wire(flow)
     gateway.credential.error = Unavailable("it cannot be read", cause="credential-unreadable")
     flow.response = answer()
     for hook in ("responseheaders", "response"):
         for call in gateway.chain.hooks[hook]:
-            await call(flow)
+            await finish(call(flow))
     assert (problem(flow)["status"], problem(flow)["executed"]) == (502, "yes")
     assert "Retry-After" not in flow.response.headers
 

@@ -1,7 +1,7 @@
 """Flows led through the chain's hooks in the order of mitmproxy, without sockets."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, cast
 
 from mitmproxy import connection, http
@@ -50,9 +50,15 @@ def flow_for(
     return made
 
 
+async def finish(waiting: Awaitable[None] | None) -> None:
+    """Wait for what a hook returned, if it has to be waited for."""
+    if waiting is not None:
+        await waiting
+
+
 async def run(gateway: Gateway, hook: str, flow: http.HTTPFlow) -> None:
     for call in gateway.chain.hooks[hook]:
-        await call(flow)
+        await finish(call(flow))
 
 
 async def connect(

@@ -7,7 +7,7 @@ its own token. The header is taken off before any later step sees the request.
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from mitmproxy import http
@@ -43,11 +43,13 @@ class Authenticate:
         """Verify the token of a CONNECT and bind it to the connection."""
         label, token = _presented(flow.request.headers)
         exchange.label = label
-        exchange.token = await self._verifier.verify_patiently(token, self._now())
+        exchange.token = self._verifier.remembered(token, self._now())
+        if exchange.token is None:
+            await self._verify(token, exchange)
         self._tunnels[flow.client_conn] = Tunnel(token, label, flow.request.data.host.lower(), flow.request.data.port)
 
     @request_step()
-    async def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
         """Verify the tunnel's token anew, or that of a plain request."""
         tunnel = self._tunnels.get(flow.client_conn)
         if tunnel is None:
@@ -56,6 +58,10 @@ class Authenticate:
             label, token = tunnel.label, tunnel.token
         flow.request.headers.pop(_HEADER, None)
         exchange.label = label
+        exchange.token = self._verifier.remembered(token, self._now())
+        return None if exchange.token is not None else self._verify(token, exchange)
+
+    async def _verify(self, token: str, exchange: Exchange) -> None:
         exchange.token = await self._verifier.verify_patiently(token, self._now())
 
 

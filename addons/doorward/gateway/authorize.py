@@ -30,7 +30,7 @@ class Authorize:
         self._credentials = credentials
 
     @request_step()
-    async def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Refuse what the policy denies; a hold waits for the next step."""
         action, policy, target = exchange.action, exchange.policy, exchange.target
         if action is None or policy is None or target is None:

@@ -25,6 +25,7 @@ from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.hold import Hold
 from doorward.gateway.inject import Inject
 from doorward.gateway.interpret import Interpret
+from doorward.gateway.mitm.connection import Call
 from doorward.gateway.mitm.tls import Certificates
 from doorward.gateway.only_http import OnlyHttp
 from doorward.gateway.record import Record
@@ -40,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 _ANSWER_S = 300.0  # models take minutes for a long answer; nobody waits longer
 
-type Hooks = Mapping[str, Sequence[Callable[[Any], Any]]]
+type Hooks = Mapping[str, Sequence[Call]]
 
 # Every hook of mitmproxy that a step of ours may have.
 HOOK_NAMES = (

@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, http, tls
@@ -49,12 +49,21 @@ class Dial:
         self._checked: WeakKeyDictionary[connection.Client, dict[tuple[str, int], Target]] = WeakKeyDictionary()
 
     @request_step()
-    async def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
         """Look the target's name up, check the address, and put it in the name's place."""
         target = exchange.target
         if target is None or exchange.intent is None:
             raise Unclear("no intent is recorded", cause="unrecorded", hint="repeat the request")
-        address = await self._address_of(target)
+        remembered = self._remembered.get((target.host, target.port))
+        if remembered is None or time.monotonic() - remembered[0] >= _REMEMBERED_S:
+            return self._look_up(flow, target)
+        self._point_at(flow, target, remembered[1])
+        return None
+
+    async def _look_up(self, flow: http.HTTPFlow, target: Target) -> None:
+        self._point_at(flow, target, await self._address_of(target))
+
+    def _point_at(self, flow: http.HTTPFlow, target: Target, address: str) -> None:
         checked = self._checked.setdefault(flow.client_conn, {})
         before = checked.get((address, target.port), target)
         # A connection that is open already was verified for the name and authority of before.
@@ -90,10 +99,6 @@ class Dial:
         server.sni = target.host
 
     async def _address_of(self, target: Target) -> str:
-        remembered = self._remembered.get((target.host, target.port))
-        now = time.monotonic()
-        if remembered is not None and now - remembered[0] < _REMEMBERED_S:
-            return remembered[1]
         try:
             found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         except OSError:
@@ -105,7 +110,7 @@ class Dial:
             self._check(address, target)
         if not addresses:
             raise TargetFailed(f"target {target.name} has no address", cause="target-unknown", hint="check its url")
-        self._remembered[(target.host, target.port)] = (now, addresses[0])
+        self._remembered[(target.host, target.port)] = (time.monotonic(), addresses[0])
         return addresses[0]
 
     def _check(self, text: str, target: Target) -> None:

@@ -4,7 +4,8 @@ mitmproxy logs a hook that raises and goes on, so addons fail open by nature
 (`mitmproxy/addonmanager.py`, `safecall`); and an answer set by one addon does not stop the
 `request` hooks of the next. Hence: an exception or a passed deadline refuses the flow, and
 a refused flow skips the remaining steps of its request. Steps of the answer always run,
-since they are what clears and records it.
+since they are what clears and records it. A step that waits for nobody is a plain function:
+no task and no deadline is made for it.
 """
 
 import asyncio
@@ -30,58 +31,64 @@ class Step(Protocol):
     exchanges: Exchanges
 
 
-type Hook[S] = Callable[Concatenate[S, http.HTTPFlow, Exchange, ...], Awaitable[None]]
+type Hook[S] = Callable[Concatenate[S, http.HTTPFlow, Exchange, ...], Awaitable[None] | None]
+type Guarded[S] = Callable[[S, http.HTTPFlow], Awaitable[None] | None]
 
 
-def request_step[S: Step](
-    *, deadline_s: float = DEADLINE_S
-) -> Callable[[Hook[S]], Callable[[S, http.HTTPFlow], Awaitable[None]]]:
+def request_step[S: Step](*, deadline_s: float = DEADLINE_S) -> Callable[[Hook[S]], Guarded[S]]:
     """Guard a hook on the way to the target; skipped once the flow is refused."""
     return _guard(deadline_s, skip_refused=True)
 
 
-def answer_step[S: Step](
-    *, deadline_s: float = DEADLINE_S
-) -> Callable[[Hook[S]], Callable[[S, http.HTTPFlow], Awaitable[None]]]:
+def answer_step[S: Step](*, deadline_s: float = DEADLINE_S) -> Callable[[Hook[S]], Guarded[S]]:
     """Guard a hook on the way back; runs for refusals too."""
     return _guard(deadline_s, skip_refused=False)
 
 
-def _guard[S: Step](
-    deadline_s: float, *, skip_refused: bool
-) -> Callable[[Hook[S]], Callable[[S, http.HTTPFlow], Awaitable[None]]]:
-    def decorate(hook: Hook[S]) -> Callable[[S, http.HTTPFlow], Awaitable[None]]:
-        async def guarded(self: S, flow: http.HTTPFlow) -> None:
+def _guard[S: Step](deadline_s: float, *, skip_refused: bool) -> Callable[[Hook[S]], Guarded[S]]:
+    def decorate(hook: Hook[S]) -> Guarded[S]:
+        def guarded(self: S, flow: http.HTTPFlow) -> Awaitable[None] | None:
             exchange = self.exchanges.of(flow)
             if skip_refused and exchange.refusal is not None:
-                return
+                return None
             try:
-                async with asyncio.timeout(deadline_s):
-                    await hook(self, flow, exchange)
-            except DoorwardError as error:
-                refuse(flow, exchange, _as_it_stands(error, exchange))
-            except TimeoutError:
-                _log.error("request %s: %s took longer than %s s", exchange.id, hook.__qualname__, deadline_s)
-                late = _failed("a step of the gateway took too long", "gateway-timeout")
-                refuse(flow, exchange, _as_it_stands(late, exchange))
+                waiting = hook(self, flow, exchange)
             except Exception as error:
-                # The class alone: a message could quote what the agent or the target sent.
-                _log.error(
-                    "request %s: %s raised %s",
-                    exchange.id,
-                    hook.__qualname__,
-                    type(error).__name__,
-                    exc_info=_where(error),
-                )
-                refuse(
-                    flow, exchange, _as_it_stands(_failed("a step of the gateway failed", "gateway-error"), exchange)
-                )
+                _refuse(hook, flow, exchange, error)
+                return None
+            # A hook that has nothing to wait for is done, and needs no deadline: nothing could stop it half-way.
+            return None if waiting is None else _finish(hook, waiting, flow, exchange, deadline_s)
 
         guarded.__name__ = hook.__name__
         guarded.__qualname__ = hook.__qualname__
         return guarded
 
     return decorate
+
+
+async def _finish(
+    hook: Callable[..., object], waiting: Awaitable[None], flow: http.HTTPFlow, exchange: Exchange, deadline_s: float
+) -> None:
+    try:
+        async with asyncio.timeout(deadline_s):
+            await waiting
+    except Exception as error:
+        _refuse(hook, flow, exchange, error)
+
+
+def _refuse(hook: Callable[..., object], flow: http.HTTPFlow, exchange: Exchange, error: Exception) -> None:
+    match error:
+        case DoorwardError():
+            refusal = error
+        case TimeoutError():
+            _log.error("request %s: %s took too long", exchange.id, hook.__qualname__)
+            refusal = _failed("a step of the gateway took too long", "gateway-timeout")
+        case _:
+            # The class alone: a message could quote what the agent or the target sent.
+            name = type(error).__name__
+            _log.error("request %s: %s raised %s", exchange.id, hook.__qualname__, name, exc_info=_where(error))
+            refusal = _failed("a step of the gateway failed", "gateway-error")
+    refuse(flow, exchange, _as_it_stands(refusal, exchange))
 
 
 def _failed(message: str, cause: str) -> Unavailable:

@@ -34,7 +34,7 @@ class Inject:
         self._armed: WeakKeyDictionary[http.HTTPFlow, tuple[tuple[str, str], ...]] = WeakKeyDictionary()
 
     @request_step()
-    async def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """The last look: allowed or approved, and recorded. Anything else ends here."""
         decision, target = exchange.decision, exchange.target
         decided = decision is not None and (
@@ -52,7 +52,7 @@ class Inject:
         self._armed[flow] = (self._credentials[target.credential].wire_header(exchange.generation),)
 
     @answer_step()
-    async def response(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    def response(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """The last look on the way back: our own refusal, or an answer that was cleared and recorded."""
         if exchange.refusal is None and not (exchange.cleared and exchange.recorded):
             raise Withheld("the answer was not cleared", cause="uncleared", hint="tell the operator the request's id")

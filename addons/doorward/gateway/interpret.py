@@ -45,7 +45,7 @@ class Interpret:
         self._sentinel = sentinel
 
     @request_step()
-    async def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Find the target, and leave no second reading of whom the request is for."""
         exchange.policy = self._policy()
         tunnel = self._tunnels.get(flow.client_conn)
@@ -68,7 +68,7 @@ class Interpret:
         _point_at(flow.request, target)
 
     @request_step()
-    async def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Read the Action, and put what goes on in the place of what came."""
         target, token, policy = exchange.target, exchange.token, exchange.policy
         if target is None or token is None or policy is None:

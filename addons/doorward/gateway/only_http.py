@@ -67,7 +67,7 @@ class OnlyHttp:
             asked.layer = http_layer(self._plane, at, in_tunnel=is_in_tunnel(at))
 
     @request_step()
-    async def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """A CONNECT to anything but a target's host and port goes nowhere, and leaves no tunnel behind."""
         tunnel = self._tunnels.pop(flow.client_conn, None)
         if tunnel is None:

@@ -63,7 +63,7 @@ class Redact:
         self._compiled: dict[Sequence[MaskRule], MaskSet] = {}
 
     @request_step()
-    async def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """The masked request, for the reviewer's page and for the record."""
         action, target = exchange.action, exchange.target
         if action is None or target is None or exchange.decision is None:
@@ -84,7 +84,7 @@ class Redact:
             exchange.recorded_body = record_body(masks, exchange.body, content_type, self._replacer)[: self._recorded]
 
     @answer_step()
-    async def responseheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    def responseheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Note that the target answered; nothing streams past us."""
         if exchange.refusal is None and exchange.sent:
             exchange.answered = True
@@ -92,7 +92,7 @@ class Redact:
             flow.response.stream = False
 
     @answer_step()
-    async def response(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    def response(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Clear the target's answer, or withhold it. Our own refusals need no clearing."""
         if exchange.refusal is not None:
             return

@@ -61,14 +61,9 @@ class TokenVerifier:
 
     def verify(self, token: str, now: datetime) -> VerifiedToken:
         """Who presents `token`; raises Unauthenticated with a cause of its own for each way to be wrong."""
-        key = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        known = self._remembered.get(key)
+        known = self.remembered(token, now)
         if known is not None:
-            verified, keys, alias = known
-            if now < verified.expires_at and self._rings[alias].snapshot(now) is keys:
-                self._remembered.move_to_end(key)
-                return verified
-            del self._remembered[key]
+            return known
         presented = read_token(token)
         issuer = self._issuer_of(presented)
         check_algorithm(presented, issuer)
@@ -83,10 +78,23 @@ class TokenVerifier:
             owners=self._owners,
         )
         verified = VerifiedToken(principal, _token_id(presented), _session(presented), expires_at)
-        self._remembered[key] = (verified, snapshot, issuer.alias)
+        self._remembered[_key(token)] = (verified, snapshot, issuer.alias)
         if len(self._remembered) > self._most_remembered:
             self._remembered.popitem(last=False)
         return verified
+
+    def remembered(self, token: str, now: datetime) -> VerifiedToken | None:
+        """Who presents `token`, if it was verified before, with keys that still count, and has not expired."""
+        key = _key(token)
+        known = self._remembered.get(key)
+        if known is None:
+            return None
+        verified, keys, alias = known
+        if now < verified.expires_at and self._rings[alias].snapshot(now) is keys:
+            self._remembered.move_to_end(key)
+            return verified
+        del self._remembered[key]
+        return None
 
     async def verify_patiently(self, token: str, now: datetime, *, wait_s: float = 3.0) -> VerifiedToken:
         """As `verify`; where keys are missing it waits for one fetch, if the issuer's ring allows one."""
@@ -129,6 +137,10 @@ def check_with_ring(presented: PresentedToken, issuer: Issuer, ring: KeyRing, no
             ring.ask()
         raise
     return snapshot
+
+
+def _key(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _token_id(presented: PresentedToken) -> str:

@@ -7,17 +7,21 @@ is pinned by `tests/gateway/mitm/test_connection.py`. What the layers ask is the
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from mitmproxy import connection, http
 from mitmproxy.proxy import commands, events, layer, layers
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
+from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from doorward.errors import DoorwardError, TargetFailed
 
 _log = logging.getLogger(__name__)
+
+type Call = Callable[[Any], Awaitable[None] | None]
 
 
 class Plane(Protocol):
@@ -71,11 +75,14 @@ class CrashGuard:
 class Connection(ProxyConnectionHandler):
     """One agent's connection; hooks go straight to the callables of the chain, found by name."""
 
-    def __init__(self, plane: Plane, hooks: Mapping[str, Sequence[Callable[[Any], Any]]], *given: Any) -> None:
+    def __init__(self, plane: Plane, hooks: Mapping[str, Sequence[Call]], *given: Any) -> None:
         super().__init__(*given)  # type: ignore[no-untyped-call]
         self._plane = plane
         self._hooks = hooks
         self._awaited: dict[str, asyncio.TimerHandle] = {}  # by flow: when the target is late
+        self._events: deque[events.Event] = deque()
+        self._is_handling = False
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._guard = CrashGuard(plane, layers.modes.HttpProxy(self.layer.context))
         self.layer = self._guard  # type: ignore[assignment]  # same calls, no Layer, so that it stays out of context.layers
 
@@ -87,27 +94,124 @@ class Connection(ProxyConnectionHandler):
             for timer in self._awaited.values():
                 timer.cancel()
 
-    async def handle_hook(self, hook: commands.StartHook) -> None:
-        """Call each hook in the chain's order; one that raises ends the connection."""
+    async def server_event(self, event: events.Event) -> None:
+        """Hand an event to the layers, and do what they say."""
+        self._handle(event)
+
+    def _handle(self, event: events.Event) -> None:
+        """As upstream's `server_event`, without its lock, and without a task for each hook.
+
+        What comes up while another event is handled waits its turn, as it does behind that lock;
+        a hook that nobody has, or that waits for nobody, is completed in place.
+        """
+        self._events.append(event)
+        if self._is_handling:
+            return
+        self._is_handling = True
+        try:
+            while self._events:
+                self.timeout_watchdog.register_activity()
+                for command in self._guard.handle_event(self._events.popleft()):
+                    self._obey(command)
+        except Exception as error:
+            self._give_up(error)
+        finally:
+            self._is_handling = False
+
+    def _obey(self, command: commands.Command) -> None:
+        match command:
+            case commands.StartHook():
+                self._start_hook(command)
+            case commands.OpenConnection():
+                opening = self._task(self.open_connection(command))
+                self.transports[command.connection] = ConnectionIO(handler=opening)
+            case commands.RequestWakeup():
+                self.wakeup_timer.add(self._task(self.wakeup(command)))
+            case commands.ConnectionCommand() if command.connection not in self.transports:
+                pass  # it has been closed already
+            case commands.SendData():
+                writer = self.transports[command.connection].writer
+                if writer is not None and not writer.is_closing():
+                    writer.write(command.data)
+            case commands.CloseTcpConnection():
+                self.close_connection(command.connection, command.half_close)
+            case commands.CloseConnection():
+                self.close_connection(command.connection)
+            case commands.Log():
+                pass  # see `log`
+            case _:
+                raise RuntimeError(f"unexpected command: {type(command).__name__}")
+
+    def _task[T](self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        if not task.done():  # the loop keeps weak references only
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _start_hook(self, hook: commands.StartHook) -> None:
+        calls = self._hooks.get(hook.name)
+        if not calls:
+            self._complete(hook)
+            return
+        subject = _subject(hook)
+        if hook.name in ("response", "error") and subject.id in self._awaited:
+            self._awaited.pop(subject.id).cancel()
+        rest = iter(calls)
+        try:
+            waiting = _next_that_waits(rest, subject)
+        except Exception as error:
+            self._hook_raised(hook, subject, error)
+            return
+        if waiting is None:
+            self._hook_done(hook, subject)
+        else:
+            self._task(self._go_on(hook, subject, waiting, rest))
+
+    async def _go_on(
+        self, hook: commands.StartHook, subject: Any, waiting: Awaitable[None] | None, rest: Iterator[Call]
+    ) -> None:
         with self.timeout_watchdog.disarm():
-            (subject,) = hook.args()
-            if hook.name in ("response", "error") and subject.id in self._awaited:
-                self._awaited.pop(subject.id).cancel()
             try:
-                for call in self._hooks.get(hook.name, ()):
-                    result = call(subject)
-                    if result is not None:
-                        await result
+                while waiting is not None:
+                    await waiting
+                    waiting = _next_that_waits(rest, subject)
             except Exception as error:
-                _log.error("hook %s raised %s", hook.name, type(error).__name__)
-                if isinstance(subject, ServerConnectionHookData):
-                    subject.server.error = "a hook raised"  # else upstream goes on and dials
-                self._guard.give_up(error)  # else it goes on with what the hook left undone
-                self.abort()
+                self._hook_raised(hook, subject, error)
                 return
+        self._hook_done(hook, subject)
+
+    def _hook_done(self, hook: commands.StartHook, subject: Any) -> None:
         if hook.name == "request" and subject.response is None:
             loop = asyncio.get_running_loop()
             self._awaited[subject.id] = loop.call_later(self._plane.answer_s, self._is_late, subject)
+        self._complete(hook)
+
+    def _hook_raised(self, hook: commands.StartHook, subject: Any, error: Exception) -> None:
+        """End the connection: what the hook left undone must not go on."""
+        _log.error("hook %s raised %s", hook.name, type(error).__name__)
+        if isinstance(subject, ServerConnectionHookData):
+            subject.server.error = "a hook raised"  # else upstream goes on and dials
+        self._give_up(error)
+
+    def _complete(self, hook: commands.StartHook) -> None:
+        if hook.blocking:
+            self._handle(events.HookCompleted(hook))
+
+    def _give_up(self, error: Exception) -> None:
+        self._guard.give_up(error)
+        self.abort()
+
+    async def handle_hook(self, hook: commands.StartHook) -> None:
+        """Call the hooks of the connection itself, which upstream waits for where it stands."""
+        subject = _subject(hook)
+        try:
+            for call in self._hooks.get(hook.name, ()):
+                waiting = call(subject)
+                if waiting is not None:
+                    await waiting
+        except Exception as error:
+            self._hook_raised(hook, subject, error)
 
     def _is_late(self, flow: http.HTTPFlow) -> None:
         """Close the connection to a target that does not answer, in whichever state it is."""
@@ -131,3 +235,17 @@ class Connection(ProxyConnectionHandler):
         """Close the agent's end now."""
         if self.client in self.transports:
             self.close_connection(self.client)
+
+
+def _next_that_waits(calls: Iterator[Call], subject: Any) -> Awaitable[None] | None:
+    """Call one after the other until one has to wait; None when all are done."""
+    for call in calls:
+        waiting = call(subject)
+        if waiting is not None:
+            return waiting
+    return None
+
+
+def _subject(hook: commands.StartHook) -> Any:
+    """The one argument of a hook; `hook.args()` looks the fields up anew each time."""
+    return next(iter(vars(hook).values()))

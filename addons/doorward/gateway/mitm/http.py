@@ -13,6 +13,7 @@ import h11
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import connection, flow, http
+from mitmproxy.http import MessageData
 from mitmproxy.net.http import http1
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, context, events, layer
@@ -256,8 +257,13 @@ def _body_reader(expected_size: int | None) -> _http1.TBodyReader:
     return _ReaderWithoutTrailers() if expected_size is None else _stock_body_reader(expected_size)
 
 
+def _take_as_typed(_: MessageData) -> None:
+    """In the place of upstream's look at the type of each field of each message, which costs a tenth of a request."""
+
+
 def install() -> None:
     """Put the strict parts where upstream looks its own up by name in a module."""
+    MessageData.__post_init__ = _take_as_typed  # type: ignore[method-assign]
     _http1.make_body_reader = _body_reader
     vars(http_layers)["Http1Client"] = _Http1Client
     logging.getLogger("hpack").setLevel(logging.CRITICAL)  # at DEBUG it writes every header, credentials too
