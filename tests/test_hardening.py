@@ -95,6 +95,21 @@ def test_what_is_switched_off(tmp_path: Path) -> None:
     assert done.stdout.strip() == '[0, [0, 0], [], "0o600", "0\\n0077\\n0\\n"]'
 
 
+FILES = """
+import resource
+from doorward.hardening import allow_open_files
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 500))
+for wanted in (50, 200, 900):
+    allow_open_files(wanted)
+    print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_as_many_files_as_the_system_lets_us() -> None:
+    done = subprocess.run([sys.executable, "-c", FILES], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["100 500", "200 500", "500 500"]
+
+
 def test_a_part_ends_with_its_supervisor(started: list[subprocess.Popen[str]]) -> None:
     parent = supervisor(started, "child")
     pid = int(said(parent))

@@ -7,7 +7,8 @@
     │   ├── TooLarge         413  1  a limit of `limits:` is passed
     │   ├── WriteBack        422  1  a written body carries the deployment's sentinel
     │   ├── Conflict         409  1  used already, decided already
-    │   └── TooMany          429  1  a limit on open holds of one principal is reached
+    │   ├── TooSlow          408  1  a head or a handshake did not come in time
+    │   └── TooMany          429  1  a limit on open holds, connections or bodies at once is reached
     ├── Withheld             502  1  an answer that could not be cleared for the agent
     ├── TargetFailed         502  3  the target could not be reached, or answered no HTTP
     ├── Unavailable          503  3  the ledger, a provider or a disk is away; retry helps
@@ -75,8 +76,14 @@ class Conflict(Refused):
     status = 409
 
 
+class TooSlow(Refused):
+    """What had to come did not come in time."""
+
+    status = 408
+
+
 class TooMany(Refused):
-    """One principal has as many open holds as it may have."""
+    """There are as many of something at once as there may be."""
 
     status = 429
 

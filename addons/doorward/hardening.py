@@ -29,6 +29,14 @@ def harden_process() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
+def allow_open_files(wanted: int) -> None:
+    """Let this process open as many files as it may need, as far as the system lets us: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def end_with_parent(control_fd: int) -> None:
     """Be told to stop when the supervisor dies, however it dies (prctl(2), PR_SET_PDEATHSIG).
 

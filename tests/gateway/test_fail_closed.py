@@ -29,6 +29,7 @@ NO_FLOW = {
     "next_layer": ["OnlyHttp"],
     "tls_clienthello": ["OnlyHttp"],
     "tls_start_client": ["OnlyHttp"],
+    "tls_established_client": ["OnlyHttp"],
     "tls_start_server": ["Dial"],
     "server_connect": ["Dial"],
 }

@@ -57,6 +57,29 @@ class Http2Agent:
         await self.flush()
         return stream
 
+    async def begin(self, method: str, path: str, *, fields: Fields = ()) -> int:
+        """A request whose body is still to come."""
+        stream = self.connection.get_next_available_stream_id()
+        pseudo = [(":method", method), (":scheme", "https"), (":path", path), (":authority", "billing.internal")]
+        self.connection.send_headers(stream, [*pseudo, *fields])
+        await self.flush()
+        return stream
+
+    async def pour(self, stream: int, size: int) -> None:
+        """That many bytes of a body, as the windows allow, or until the gateway is done with the stream."""
+        async with asyncio.timeout(10):
+            while size:
+                room = min(self.connection.local_flow_control_window(stream), 16384, size)
+                if room:
+                    self.connection.send_data(stream, b"x" * room)
+                    size -= room
+                    await self.flush()
+                    continue
+                self.events += self.connection.receive_data(await self.agent.reader.read(65536))
+                await self.flush()
+                if any(isinstance(e, h2.events.StreamEnded) and e.stream_id == stream for e in self.events):
+                    return
+
     async def read(self, stream: int) -> Answer:
         """The answer on a stream."""
         status, headers, body = 0, dict[str, str](), b""

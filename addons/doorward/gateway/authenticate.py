@@ -13,10 +13,11 @@ from datetime import datetime
 from mitmproxy import http
 
 from doorward.errors import Unauthenticated
+from doorward.gateway.admission import Admission
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.tunnels import Tunnel, Tunnels
-from doorward.oidc.verify import TokenVerifier
+from doorward.oidc.verify import TokenVerifier, VerifiedToken
 
 _HEADER = "Proxy-Authorization"
 _HINT = "set HTTPS_PROXY=http://agent:TOKEN@HOST:PORT with a fresh token of a configured issuer"
@@ -31,11 +32,13 @@ class Authenticate:
         exchanges: Exchanges,
         tunnels: Tunnels,
         verifier: TokenVerifier,
+        admission: Admission,
         now: Callable[[], datetime],
     ) -> None:
         self.exchanges = exchanges
         self._tunnels = tunnels
         self._verifier = verifier
+        self._admission = admission
         self._now = now
 
     @request_step()
@@ -43,9 +46,8 @@ class Authenticate:
         """Verify the token of a CONNECT and bind it to the connection."""
         label, token = _presented(flow.request.headers)
         exchange.label = label
-        exchange.token = self._verifier.remembered(token, self._now())
-        if exchange.token is None:
-            await self._verify(token, exchange)
+        exchange.token = verified = self._verifier.remembered(token, self._now()) or await self._verify(token, exchange)
+        self._admission.identify(flow.client_conn, verified.principal)
         self._tunnels[flow.client_conn] = Tunnel(token, label, flow.request.data.host.lower(), flow.request.data.port)
 
     @request_step()
@@ -59,10 +61,23 @@ class Authenticate:
         flow.request.headers.pop(_HEADER, None)
         exchange.label = label
         exchange.token = self._verifier.remembered(token, self._now())
-        return None if exchange.token is not None else self._verify(token, exchange)
+        if exchange.token is None:
+            return self._verify_head(token, flow, exchange)
+        self._admit(flow, exchange.token)
+        return None
 
-    async def _verify(self, token: str, exchange: Exchange) -> None:
-        exchange.token = await self._verifier.verify_patiently(token, self._now())
+    async def _verify_head(self, token: str, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        self._admit(flow, await self._verify(token, exchange))
+
+    async def _verify(self, token: str, exchange: Exchange) -> VerifiedToken:
+        exchange.token = verified = await self._verifier.verify_patiently(token, self._now())
+        return verified
+
+    def _admit(self, flow: http.HTTPFlow, token: VerifiedToken) -> None:
+        """The connection of a tunnel counts since its CONNECT."""
+        if flow.client_conn not in self._tunnels:
+            self._admission.identify(flow.client_conn, token.principal)
+        self._admission.ready(flow.client_conn)
 
 
 def _presented(headers: http.Headers) -> tuple[str, str]:

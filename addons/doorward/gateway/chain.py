@@ -18,6 +18,7 @@ from doorward.core.redaction.echo import EchoGuard
 from doorward.core.redaction.masks import Replacer, sentinel_for
 from doorward.credentials.credential import Credential, CredentialSource, CredentialSpec
 from doorward.errors import DoorwardError, Misconfigured, Unavailable
+from doorward.gateway.admission import Admission
 from doorward.gateway.authenticate import Authenticate
 from doorward.gateway.authorize import Authorize
 from doorward.gateway.dial import Dial
@@ -40,6 +41,7 @@ from doorward.settings import CredentialSettings, Settings
 _log = logging.getLogger(__name__)
 
 _ANSWER_S = 300.0  # models take minutes for a long answer; nobody waits longer
+_MOST_BODIES = 4  # of full size, on one connection at once
 
 type Hooks = Mapping[str, Sequence[Call]]
 
@@ -48,6 +50,7 @@ HOOK_NAMES = (
     "next_layer",
     "tls_clienthello",
     "tls_start_client",
+    "tls_established_client",
     "tls_start_server",
     "server_connect",
     "http_connect",
@@ -108,12 +111,21 @@ class Chain:
         limits = settings.limits
         self.head_bytes = limits.header
         self.request_bytes = limits.request_body
+        self.bodies_bytes = _MOST_BODIES * limits.request_body
         self.response_bytes = limits.response_body
+        self.head_wait_s: float = limits.head_wait
         self.answer_s = _ANSWER_S
         self._close_connection = close
         self.exchanges = exchanges = Exchanges()
         self.refusals = Refusals(ledger)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.admission = Admission(
+            most=limits.connections,
+            most_per_principal=limits.connections_per_principal,
+            wait_s=limits.head_wait,
+            record=self.unreadable,
+            close=close,
+        )
         tunnels = new_tunnels()
         listener = (settings.tls.cert, settings.tls.key) if settings.tls else None
         replacer = Replacer(sentinel_for(key), key)
@@ -121,9 +133,17 @@ class Chain:
         self._inject = Inject(exchanges, credentials)
         self._record = Record(exchanges, ledger, self.refusals, recorded=limits.recorded_body)
         self.addons: tuple[object, ...] = (
-            Authenticate(exchanges, tunnels, verifier, utc_now),
-            OnlyHttp(exchanges, tunnels, self, certificates, policy, self._refuse_connection, listener),
-            Interpret(exchanges, tunnels, policy, headers, limits.request_body, replacer.sentinel),
+            Authenticate(exchanges, tunnels, verifier, self.admission, utc_now),
+            OnlyHttp(exchanges, tunnels, self.admission, self, certificates, policy, self._refuse_connection, listener),
+            Interpret(
+                exchanges,
+                tunnels,
+                policy,
+                headers,
+                body_limit=limits.request_body,
+                bodies_limit=self.bodies_bytes,
+                sentinel=replacer.sentinel,
+            ),
             Authorize(exchanges, key, credentials),
             Redact(exchanges, replacer, credentials, answer_limit=limits.response_body, recorded=limits.recorded_body),
             Hold(

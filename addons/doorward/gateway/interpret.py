@@ -8,13 +8,13 @@ target. With the body: the Action is read, and the headers that go on are put in
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from mitmproxy import http
+from mitmproxy import connection, http
 
 from doorward.core.plain_http import read_action
 from doorward.core.policy import Policy
 from doorward.core.redaction.content import decode_content
 from doorward.core.redaction.writeback import carries_sentinel
-from doorward.errors import Refused, Unclear, Withheld, WriteBack
+from doorward.errors import Refused, TooMany, Unclear, Withheld, WriteBack
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.refuse import unknown_host
@@ -34,7 +34,9 @@ class Interpret:
         tunnels: Tunnels,
         policy: Callable[[], Policy],
         credential_headers: Mapping[str, str],
+        *,
         body_limit: int,
+        bodies_limit: int,
         sentinel: str,
     ) -> None:
         self.exchanges = exchanges
@@ -42,6 +44,7 @@ class Interpret:
         self._policy = policy
         self._credential_headers = credential_headers  # alias -> header
         self._body_limit = body_limit
+        self._bodies_limit = bodies_limit  # of one connection together
         self._sentinel = sentinel
 
     @request_step()
@@ -77,6 +80,8 @@ class Interpret:
         headers = [(_text(name), _text(value)) for name, value in request.headers.fields]
         coding = request.headers.get("content-encoding")
         exchange.body = _decoded(request.raw_content or b"", coding, self._body_limit)
+        if coding is not None:
+            self._check_all_of(flow.client_conn)
         principal = token.principal
         if principal.owner is None:
             principal = replace(principal, owner=policy.owners.get(principal.name))
@@ -97,6 +102,16 @@ class Interpret:
                 hint="leave the masked fields out of what you write",
             )
         _forward(request, action.headers, target)
+
+    def _check_all_of(self, client: connection.Client) -> None:
+        """Streams of HTTP/2 wait side by side: what was small on the wire may be much in memory."""
+        waiting = sum(len(each.body) for _, each in self.exchanges.of_client(client) if not each.recorded)
+        if waiting > self._bodies_limit:
+            raise TooMany(
+                "the requests on this connection are together too large",
+                cause="too-much-at-once",
+                hint="send fewer of them at once, or on several connections",
+            )
 
 
 def _decoded(raw: bytes, coding: str | None, limit: int) -> bytes:

@@ -15,6 +15,7 @@ from mitmproxy.proxy import layer, layers
 
 from doorward.core.policy import Policy
 from doorward.errors import DoorwardError, Refused, Unauthenticated, Unclear
+from doorward.gateway.admission import Admission
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.mitm.connection import Plane
@@ -33,6 +34,7 @@ class OnlyHttp:
         self,
         exchanges: Exchanges,
         tunnels: Tunnels,
+        admission: Admission,
         plane: Plane,
         certificates: Certificates,
         policy: Callable[[], Policy],
@@ -41,6 +43,7 @@ class OnlyHttp:
     ) -> None:
         self.exchanges = exchanges
         self._tunnels = tunnels
+        self._admission = admission
         self._plane = plane
         self._certificates = certificates
         self._policy = policy
@@ -77,6 +80,7 @@ class OnlyHttp:
         if exchange.target is None:
             raise unknown_host(exchange.policy, tunnel.host, tunnel.port)
         self._tunnels[flow.client_conn] = tunnel
+        self._admission.tunnelled(flow.client_conn)
 
     def tls_clienthello(self, hello: tls.ClientHelloData) -> None:
         """The name in the handshake must be the tunnel's."""
@@ -98,6 +102,11 @@ class OnlyHttp:
             self._certificates.serve(start, tunnel.host)
         elif self._listener:
             serve_listener(start, *self._listener)
+
+    def tls_established_client(self, done: tls.TlsData) -> None:
+        """The handshake in a tunnel is over."""
+        if done.context.client in self._tunnels:
+            self._admission.ready(done.context.client)
 
 
 def _is_address(host: str) -> bool:

@@ -33,6 +33,7 @@ from doorward.gateway.mitm.connection import Connection
 from doorward.gateway.mitm.http import install
 from doorward.gateway.mitm.tls import Certificates, check_listener
 from doorward.gateway.policies import Policies
+from doorward.hardening import allow_open_files
 from doorward.ledger.channel import Connect
 from doorward.ledger.client import LedgerClient
 from doorward.model import Json, NewEntry
@@ -59,6 +60,8 @@ _LOCKED: dict[str, Any] = {
     "validate_inbound_headers": True,
     "server": False,
 }
+_FILES_OF_A_CONNECTION = 6  # the agent's end, and up to five of the target (mitmproxy/proxy/server.py, max_conns)
+_FILES_BESIDE = 256
 _LEDGER_WAIT_S = 30.0
 _LOOK_AT_SECRETS_S = 1.0
 _REISSUE_LOOK_S = 3600.0
@@ -79,10 +82,14 @@ class Listener:
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             handler = Connection(chain, chain.hooks, of, reader, writer, of.options, mode)
+            if not chain.admission.enter(handler.client):
+                writer.close()
+                return
             self._open[handler.client.id] = handler
             try:
                 await handler.handle_client()
             finally:
+                chain.admission.leave(handler.client)
                 del self._open[handler.client.id]
 
         self._server = await asyncio.start_server(accept, sock=self._socket)
@@ -113,6 +120,7 @@ async def run_worker(
     stop, reload = asyncio.Event(), asyncio.Event()
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, reload)):
         asyncio.get_running_loop().add_signal_handler(number, event.set)
+    allow_open_files(_FILES_BESIDE + _FILES_OF_A_CONNECTION * settings.limits.connections)
     if settings.tls is not None:
         check_listener(settings.tls.cert, settings.tls.key)
     key = load_key(deployment_key_file(settings))

@@ -137,12 +137,15 @@ class HoldSettings(_Part):
 
 
 class LimitSettings(_Part):
-    """Limits on decoded bytes."""
+    """Limits on decoded bytes, connections and waiting."""
 
     request_body: SizeBytes = 16 << 20
     response_body: SizeBytes = 64 << 20
     recorded_body: Annotated[SizeBytes, Field(le=16 << 20)] = 4 << 20  # a frame to the ledger has 64 MiB
     header: Annotated[SizeBytes, Field(ge=1 << 10, le=1 << 20)] = 64 << 10
+    head_wait: Annotated[DurationS, Field(ge=1, le=600)] = 10
+    connections: int = Field(default=1000, ge=1, le=100_000)
+    connections_per_principal: int = Field(default=250, ge=1, le=100_000)
 
 
 class LedgerSettings(_Part):

@@ -28,7 +28,9 @@ class Plane(Protocol):
     """What the layers ask: the chain's own word on each matter."""
 
     head_bytes: int
+    head_wait_s: float  # from a head's first byte to its last
     request_bytes: int
+    bodies_bytes: int  # of the requests on one connection of HTTP/2 together
     response_bytes: int
     answer_s: float  # from the decision until the whole answer is here
 

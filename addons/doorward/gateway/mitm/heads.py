@@ -7,6 +7,8 @@ HTTP/1 layers of `mitm.http`, for requests and for answers.
 
 import re
 
+from h11._receivebuffer import ReceiveBuffer
+
 from doorward.errors import DoorwardError, TooLarge, Unclear
 
 # A head ends at the first empty line. Inside of it: no NUL or other control byte but HTAB, no CR
@@ -24,6 +26,15 @@ def empty_lines(raw: bytes) -> int:
     """Bytes of empty lines before a head; they are passed over (RFC 9112, section 2.2)."""
     found = _EMPTY_LINES.match(raw)
     return found.end() if found else 0
+
+
+def without_empty_lines(buf: ReceiveBuffer) -> bytes:
+    """Pass over empty lines before a head, at which mitmproxy would wait for ever; what is left."""
+    raw = bytes(buf)
+    skipped = empty_lines(raw)
+    if skipped:
+        buf.maybe_extract_at_most(skipped)
+    return raw[skipped:]
 
 
 def is_complete(raw: bytes) -> bool:
