@@ -1,14 +1,15 @@
 """Keeps mitmweb's view in step with the record: copies come, change and go, nothing else does.
 
-Each entry that the ledger pushes only says which request to look at again; what is shown is
-read from the index and from the ledger's holds. A look every few seconds at the newest rows
-makes good for pushes that were lost. Many changes at once are taken together, and the oldest
-are left out, so that a flood of requests costs the view its completeness and nobody their
-traffic. Run by `web`.
+What is shown is read from the index and from the ledger's holds. The ledger pushes what
+becomes of holds, which are shown at once; other changes are asked for, several times a
+second, and shown from the newest on in a share of the time. A look every few seconds at the
+holds makes good for pushes that were lost. Of many changes the oldest are left out, so that a
+flood of requests costs the view its completeness and nobody their traffic. Run by `web`.
 """
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from contextlib import suppress
 
@@ -23,7 +24,9 @@ from doorward.model import Entry, Hold, HoldState
 from doorward.store.index import FlowRow, Index
 
 PAUSE_S = 0.1
-LOOK_EVERY_S = 5.0
+SHARE_S = 0.01  # CPU time for each pause: a tenth of a core, however many requests there are
+LOOK_EVERY_S = 0.25
+HOLDS_EVERY_S = 5.0
 TRIES = 20
 
 logger = logging.getLogger(__name__)
@@ -40,29 +43,28 @@ class Feed:
         self._recent = recent
         self._most = most
         self._due: OrderedDict[str, int] = OrderedDict()  # request -> tries left
+        self._urgent: dict[str, int] = {}  # the same, of holds
         self._woken = asyncio.Event()
-        self._looks_now = asyncio.Event()
+        self._looks_at_holds = asyncio.Event()
         self._requests: dict[str, str] = {}  # hold -> the request that opened it
         self._shown: dict[str, tuple[object, object]] = {}  # flow id -> what its copy was made from
 
     def note(self, entry: Entry) -> None:
-        """Take note of a committed entry; called on the loop for each push."""
-        fields = entry.fields
-        names = [fields.get("request")] if entry.kind.startswith(("request.", "hold.")) else []
-        if entry.kind.startswith("hold."):
-            hold, request = str(fields.get("hold")), fields.get("request")
-            if entry.kind == "hold.opened":
-                self._requests[hold] = str(request)
-            names.append(self._requests.get(hold))
-        for name in names:
+        """Take note of what became of a hold; called on the loop for each push."""
+        hold, request = str(entry.fields.get("hold")), entry.fields.get("request")
+        if entry.kind == "hold.opened":
+            self._requests[hold] = str(request)
+        for name in (request, self._requests.get(hold)):
             if isinstance(name, str):
-                self._look_again(name)
+                self._urgent[name] = TRIES
+                self._woken.set()
 
     async def run(self) -> None:
         """Load the recent flows, then keep up until cancelled."""
-        self._client.subscribe(self.note, on_gap=self._looks_now.set)
+        self._client.subscribe(self.note, on_gap=self._looks_at_holds.set)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._look_around())
+            tasks.create_task(self._look_at_holds())
+            tasks.create_task(self._look_at_flows())
             tasks.create_task(self._keep_up())
 
     async def _keep_up(self) -> None:
@@ -72,28 +74,37 @@ class Feed:
             await asyncio.sleep(PAUSE_S)  # the index follows the ledger by some milliseconds
             await self._catch_up()
 
-    async def _look_around(self) -> None:
-        limit = self._recent
+    async def _look_at_flows(self) -> None:
+        seen, limit = 0, self._recent
+        while True:
+            try:
+                seen, changed = self._index.changed(seen, limit)
+                limit = self._most
+                for request in changed:
+                    self._look_again(request)
+            except DoorwardError as error:
+                logger.info("the record cannot be read now: %s", error.message)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _look_at_holds(self) -> None:
         while True:
             try:
                 for hold in await self._client.holds():
                     self._requests[hold.id] = hold.request
                     if (held := self._index.flow(hold.request)) is not None:
                         self._compare(held, (hold.state, len(hold.approvals)))
-                for row in reversed(self._index.flows(limit)):
-                    self._compare(row, None)
-                limit = min(self._recent, 50)
             except DoorwardError as error:
-                logger.info("the record cannot be read now: %s", error.message)
-            self._looks_now.clear()
+                logger.info("the holds cannot be read now: %s", error.message)
+            self._looks_at_holds.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._looks_now.wait(), LOOK_EVERY_S)
+                await asyncio.wait_for(self._looks_at_holds.wait(), HOLDS_EVERY_S)
 
     def _compare(self, row: FlowRow, hold: object) -> None:
-        """Look again at what is not shown as it is."""
+        """Look again at a held request that is not shown as it is."""
         shown = self._shown.get(flow_id(row.request))
-        if shown is None or shown[0] != _state(row) or (hold is not None and shown[1] != hold):
-            self._look_again(row.request)
+        if shown is None or shown[0] != _state(row) or shown[1] != hold:
+            self._urgent[row.request] = TRIES
+            self._woken.set()
 
     def _look_again(self, request: str) -> None:
         self._due[request] = TRIES
@@ -103,23 +114,35 @@ class Feed:
         self._woken.set()
 
     async def _catch_up(self) -> None:
+        """Show what changed: holds at once, the rest from the newest on, in its share of the time."""
+        urgent, self._urgent = self._urgent, {}
+        for request, tries in urgent.items():
+            if not await self._look(request) and tries > 1:
+                self._urgent.setdefault(request, tries - 1)
         again: list[tuple[str, int]] = []
-        while self._due:
-            request, tries = self._due.popitem(last=False)
-            try:
-                row = self._index.flow(request)
-                if row is not None:
-                    await self._show(row)
-                elif tries > 1:
-                    again.append((request, tries - 1))
-            except DoorwardError as error:
-                logger.info("a flow cannot be shown now: %s", error.message)
-            except Exception:  # what one agent sent must not take the view from everybody
-                logger.exception("request %s cannot be shown", request)
+        until = time.process_time() + SHARE_S
+        while self._due and time.process_time() < until:
+            request, tries = self._due.popitem()
+            if not await self._look(request) and tries > 1:
+                again.append((request, tries - 1))
         for request, tries in again:
             self._due.setdefault(request, tries)
+        if self._due or self._urgent:
             self._woken.set()
         self._drop_oldest()
+
+    async def _look(self, request: str) -> bool:
+        """Show a request as it is now; False where the index does not know it yet."""
+        try:
+            row = self._index.flow(request)
+            if row is None:
+                return False
+            await self._show(row)
+        except DoorwardError as error:
+            logger.info("a flow cannot be shown now: %s", error.message)
+        except Exception:  # what one agent sent must not take the view from everybody
+            logger.exception("request %s cannot be shown", request)
+        return True
 
     async def _show(self, row: FlowRow) -> None:
         hold = await self._hold(row.hold)

@@ -23,7 +23,7 @@ from doorward.ledger.frames import (
 )
 from doorward.ledger.framing import FrameStream
 
-SUBSCRIPTIONS: Final[Mapping[Role, tuple[str, ...]]] = {Role.CONSOLE: ("",), Role.WORKER: ("hold.", "policy.")}
+SUBSCRIPTIONS: Final[Mapping[Role, tuple[str, ...]]] = {Role.CONSOLE: ("hold.",), Role.WORKER: ("hold.", "policy.")}
 
 _MAX_PENDING_BYTES: Final = 128 * 1024 * 1024
 
@@ -62,10 +62,12 @@ class Peer:
         self._pending_bytes -= size
         self._balance()
 
-    def push(self, kind: str, frame: bytes) -> None:
-        """Send a committed entry if the peer subscribed to its kind, and reads."""
-        if not self.is_subscribed or not kind.startswith(SUBSCRIPTIONS[self.role]):
-            return
+    def wants(self, kind: str) -> bool:
+        """Whether the peer subscribed to entries of this kind."""
+        return self.is_subscribed and kind.startswith(SUBSCRIPTIONS[self.role])
+
+    def push(self, frame: bytes) -> None:
+        """Send a committed entry that the peer wants, if it reads."""
         if self.stream.is_slow:
             self._missed = True
         else:

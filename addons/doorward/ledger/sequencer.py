@@ -168,13 +168,13 @@ class Sequencer:
             elif not item.answered.done():
                 item.answered.set_result(answer)
         to_flush.update(self._waiters.changed(committed.holds))
-        subscribed = [peer for peer in self._peers if peer.is_subscribed]
-        if subscribed:
-            for entry in committed.entries:
+        for entry in committed.entries:
+            wanting = [peer for peer in self._peers if peer.wants(entry.kind)]
+            if wanting:
                 frame = format_frame(Pushed(entry.seq, entry.time, entry.kind, dict(entry.fields)))
-                for peer in subscribed:
-                    peer.push(entry.kind, frame)
-            to_flush.update(subscribed)
+                for peer in wanting:
+                    peer.push(frame)
+                to_flush.update(wanting)
         while self._reads:
             peer, request, size = self._reads.popleft()
             peer.done(size)

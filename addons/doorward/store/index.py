@@ -113,6 +113,15 @@ class Index:
         wanted = {"principal": principal, "target": target, "decision": decision, "executed": executed}
         return [_flow(row) for row in self._select(_FLOW, "flows", wanted, before_seq, limit)]
 
+    def changed(self, after_seq: int, limit: int) -> tuple[int, list[str]]:
+        """Return the last entry that the flows tell of, and the requests that entries above `after_seq` changed.
+
+        The newest `limit` of them, oldest first.
+        """
+        statement = "SELECT changed_seq, request FROM flows WHERE changed_seq > ? ORDER BY changed_seq DESC LIMIT ?"
+        rows = self._open().rows(statement, (after_seq, limit))
+        return (rows[0][0] if rows else after_seq), [request for _, request in reversed(rows)]
+
     def flow(self, request: str) -> FlowRow | None:
         """Return one flow by its request id."""
         rows = self._select(_FLOW, "flows", {"request": request}, None, 1)

@@ -19,32 +19,33 @@ from doorward.store.rows import format_time
 
 _INTENT: Final = """
     INSERT INTO flows (request, seq, time, decision, executed, principal, owner, session, label, target, verb, risk,
-        rules, digest, policy, hold, credential, client, count, intent_seq, bodies)
+        rules, digest, policy, hold, credential, client, count, intent_seq, changed_seq, bodies)
     VALUES (:request, :seq, :time, 'intent', 'unknown', :principal, :owner, :session, :label, :target, :verb, :risk,
-        :rules, :digest, :policy, :hold, :credential, :client, 1, :seq, :bodies)
+        :rules, :digest, :policy, :hold, :credential, :client, 1, :seq, :seq, :bodies)
     ON CONFLICT (request) DO UPDATE SET decision = 'intent', executed = 'unknown', session = excluded.session,
         label = excluded.label, verb = excluded.verb, risk = excluded.risk, rules = excluded.rules,
         digest = excluded.digest, policy = excluded.policy, hold = excluded.hold, credential = excluded.credential,
-        client = excluded.client, intent_seq = excluded.seq, cause = NULL, status = NULL,
+        client = excluded.client, intent_seq = excluded.seq, changed_seq = excluded.seq, cause = NULL, status = NULL,
         bodies = json_patch(bodies, excluded.bodies)"""
 _REFUSED: Final = """
     INSERT INTO flows (request, seq, time, decision, executed, principal, owner, session, label, target, verb, risk,
-        rules, digest, policy, hold, client, status, cause, count, bodies)
+        rules, digest, policy, hold, client, status, cause, count, changed_seq, bodies)
     VALUES (:request, :seq, :time, 'refused', :executed, :principal, :owner, :session, :label, :target, :verb, :risk,
-        :rules, :digest, :policy, :hold, :client, :status, :cause, :count, :bodies)
+        :rules, :digest, :policy, :hold, :client, :status, :cause, :count, :seq, :bodies)
     ON CONFLICT (request) DO UPDATE SET decision = 'refused', executed = excluded.executed, rules = excluded.rules,
         client = excluded.client, status = excluded.status, cause = excluded.cause, count = excluded.count,
+        changed_seq = excluded.changed_seq,
         bodies = json_patch(bodies, excluded.bodies)"""
 _HELD: Final = """
     INSERT INTO flows (request, seq, time, decision, executed, principal, owner, target, verb, risk, rules, digest,
-        hold, count, bodies)
+        hold, count, changed_seq, bodies)
     VALUES (:request, :seq, :time, 'held', 'no', :principal, :owner, :target, :verb, :risk, :rules, :digest,
-        :hold, 1, :bodies)
-    ON CONFLICT (request) DO UPDATE SET decision = 'held', hold = excluded.hold,
+        :hold, 1, :seq, :bodies)
+    ON CONFLICT (request) DO UPDATE SET decision = 'held', hold = excluded.hold, changed_seq = excluded.changed_seq,
         bodies = json_patch(bodies, excluded.bodies)"""
 _OUTCOME: Final = """
     UPDATE flows SET executed = :executed, status = :status, cause = :cause, duration_ms = :duration_ms,
-        outcome_seq = :seq, bodies = json_patch(bodies, :bodies) WHERE request = :request"""
+        outcome_seq = :seq, changed_seq = :seq, bodies = json_patch(bodies, :bodies) WHERE request = :request"""
 _MASK: Final = "INSERT OR REPLACE INTO masks VALUES (:seq, :position, :request, :rule, :path, :replacement, :count)"
 _OPENED: Final = """
     INSERT OR REPLACE INTO holds (hold, seq, state, opened_at, changed_at, expires_at, principal, owner, target,

@@ -74,3 +74,13 @@ def _flows_holds_masks(db: Database) -> None:
         "CREATE INDEX masks_request ON masks(request)",
     ):
         db.execute(statement)
+
+
+@index(name="0002-flows-changed")
+def _flows_changed(db: Database) -> None:
+    for statement in (
+        "ALTER TABLE flows ADD COLUMN changed_seq INTEGER",  # of the last entry that the row was made from
+        "UPDATE flows SET changed_seq = coalesce(outcome_seq, seq)",
+        "CREATE INDEX flows_changed ON flows(changed_seq)",
+    ):
+        db.execute(statement)
