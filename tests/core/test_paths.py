@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorward.core import paths
 from doorward.core.paths import parse_target
 from doorward.errors import Unclear
 from doorward.model import Target
@@ -179,3 +181,19 @@ def test_what_is_read_is_what_was_encoded(segments: list[str]) -> None:
         return
     assert parsed.path == "/" + "/".join(segments)
     assert parsed.raw_path == raw
+
+
+@given(st.text("aZ0-._~!$&'()*+,=:@/%2F;\\?[]# é\x00", max_size=30))
+def test_plain_targets_are_read_as_by_the_long_way(rest: str) -> None:
+    def read() -> object:
+        try:
+            return parse_target("/" + rest, STRICT)
+        except Unclear as error:
+            return error.cause
+
+    short = read()
+    with pytest.MonkeyPatch.context() as patch:
+        never = re.compile("(?!)")
+        patch.setattr(paths, "_PLAIN_PATH", never)
+        patch.setattr(paths, "_PLAIN_QUERY", never)
+        assert read() == short

@@ -142,8 +142,8 @@ async def test_a_subscriber_that_does_not_read_stalls_nobody(ledger: RunningLedg
     subscribe = msgspec.msgpack.encode(["Subscribe", 1])
     writer.write(format_frame(Hello(Role.WORKER, VERSION)) + LENGTH.pack(len(subscribe)) + subscribe)
     await asyncio.sleep(0.05)
-    for n in range(80):
-        await asyncio.gather(*(worker.append(rejected("x" * 12_000)) for m in range(10)))
+    for _ in range(80):
+        await asyncio.gather(*(worker.append(rejected("x" * 12_000)) for _ in range(10)))
     received: list[str] = []
     last = 0
     async with asyncio.timeout(20):

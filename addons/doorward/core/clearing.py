@@ -27,6 +27,7 @@ class MaskSet:
 
     answer: Automaton | None  # for what the agent gets; None where no field is named
     record: Automaton | None  # for what the record holds: those of the answer and `apply_to: record`
+    record_hides_more: bool  # some mask of a field is for the record alone
     answer_passes: bool  # each mask in `answer` lets bodies pass that are not JSON
     record_passes: bool  # the same of `record`
     answer_headers: frozenset[str]  # lower case, here and below
@@ -40,6 +41,7 @@ def compile_masks(rules: Sequence[MaskRule]) -> MaskSet:
     return MaskSet(
         answer=_automaton(seen),
         record=_automaton(rules),
+        record_hides_more=any(rule.fields and rule.apply_to == "record" for rule in rules),
         answer_passes=_lets_pass(seen),
         record_passes=_lets_pass(rules),
         answer_headers=_headers(seen),

@@ -9,11 +9,11 @@ by the gateway before it holds or records an action.
 
 import hashlib
 import hmac
+from operator import itemgetter
 
-import rfc8785
-
+from doorward.core.canonical import canonical_bytes
 from doorward.core.headers import HOP_BY_HOP
-from doorward.model import Action
+from doorward.model import Action, Json
 
 _FORM = "doorward/action/1"
 VOLATILE = HOP_BY_HOP | {
@@ -24,7 +24,7 @@ VOLATILE = HOP_BY_HOP | {
 
 def action_digest(key: bytes, action: Action, *, credential: str | None, generation: str | None, epoch: int = 0) -> str:
     """Return the digest in hex; `epoch` counts the times that the ledger was restored."""
-    document = {
+    document: dict[str, Json] = {
         "form": _FORM,
         "principal": action.principal.name,
         "target": action.target,
@@ -36,10 +36,8 @@ def action_digest(key: bytes, action: Action, *, credential: str | None, generat
         "path": action.raw_path,
         "query": action.raw_query,
         # Sorted by name alone: the order of equal names may mean something to the target.
-        "headers": sorted(
-            ([name, value] for name, value in action.headers if name not in VOLATILE), key=lambda pair: pair[0]
-        ),
+        "headers": [[name, value] for name, value in sorted(action.headers, key=itemgetter(0)) if name not in VOLATILE],
         "body": action.body_digest,
         "epoch": epoch,
     }
-    return hmac.new(key, rfc8785.dumps(document), hashlib.sha256).hexdigest()
+    return hmac.new(key, canonical_bytes(document), hashlib.sha256).hexdigest()

@@ -11,14 +11,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-import msgspec
-import rfc8785
-
+from doorward.core.canonical import canonical_bytes, malformed
 from doorward.errors import Refused, TooLarge
 from doorward.model import Json
 
 MAX_ENTRY_BYTES: Final = 16 * 1024
-MAX_NUMBER: Final = 2**53 - 1  # RFC 8785, section 3.2.2.3: integers beyond it lose digits in other readers
 
 
 class Role(enum.StrEnum):
@@ -205,16 +202,16 @@ def check_entry(kind: str, fields: Mapping[str, Json], bodies: Collection[str]) 
     row = KINDS[kind]
     for name, types in row.fields.items():
         if name not in fields:
-            raise _malformed(f"{kind} lacks the field {name!r}")
+            raise malformed(f"{kind} lacks the field {name!r}")
         _check_type(kind, name, types, fields[name])
     if len(fields) > len(row.fields):
         for name in fields.keys() - row.fields.keys():
             if name not in row.optional:
-                raise _malformed(f"{kind} has no field {name[:40]!r}")
+                raise malformed(f"{kind} has no field {name[:40]!r}")
             _check_type(kind, name, row.optional[name], fields[name])
     for name in bodies:
         if name not in row.bodies and row.bodies != ("*",):
-            raise _malformed(f"{kind} has no body {name[:40]!r}")
+            raise malformed(f"{kind} has no body {name[:40]!r}")
 
 
 def entry_bytes(
@@ -226,7 +223,7 @@ def entry_bytes(
     and TooLarge above MAX_ENTRY_BYTES.
     """
     if not _RESERVED.isdisjoint(fields):
-        raise _malformed(f"{kind} uses a reserved field name")
+        raise malformed(f"{kind} uses a reserved field name")
     whole: dict[str, Json] = {"v": 1, "seq": seq, "time": time, "kind": kind, **fields}
     if bodies:
         whole["bodies"] = {name: {"digest": ref.digest, "bytes": ref.size} for name, ref in bodies.items()}
@@ -240,49 +237,6 @@ def entry_bytes(
     return result
 
 
-def canonical_bytes(value: Json) -> bytes:
-    """Return RFC 8785 bytes of a value without floats.
-
-    msgspec writes integers and strings as RFC 8785 wants them and sorts by code point,
-    which is the order of RFC 8785 as long as names are ASCII; else rfc8785 does the work
-    (thirty times slower). A property test compares the two.
-    """
-    try:
-        if _is_plain(value):
-            return msgspec.json.encode(value, order="sorted")
-        return rfc8785.dumps(value)
-    except (UnicodeEncodeError, rfc8785.CanonicalizationError, RecursionError) as error:
-        raise _malformed("a value that no entry can hold") from error
-
-
-def _is_plain(value: object) -> bool:
-    """True if all names are ASCII; raises Refused for what an entry may not hold."""
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
-        return True
-    if kind is int:
-        if not -MAX_NUMBER <= value <= MAX_NUMBER:  # type: ignore[operator]
-            raise _malformed("a number beyond 2^53")
-        return True
-    if kind is list or kind is tuple:
-        plain = True
-        for item in value:  # type: ignore[attr-defined]
-            plain = _is_plain(item) and plain
-        return plain
-    if kind is dict:
-        plain = True
-        for name, item in value.items():  # type: ignore[attr-defined]
-            if type(name) is not str:
-                raise _malformed("a name that is not text")
-            plain = _is_plain(item) and plain and name.isascii()
-        return plain
-    raise _malformed(f"a value of type {kind.__name__}")
-
-
 def _check_type(kind: str, name: str, types: str, value: Json) -> None:
     if not any(type(value) is _TYPES[one] for one in types.split("|")):
-        raise _malformed(f"{kind}: {name} is not {types.replace('|', ' or ')}")
-
-
-def _malformed(message: str) -> Refused:
-    return Refused(message, cause="entry-malformed")
+        raise malformed(f"{kind}: {name} is not {types.replace('|', ' or ')}")

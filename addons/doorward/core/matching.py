@@ -31,6 +31,8 @@ class PathPattern:
 
     def matches(self, path: tuple[str, ...]) -> bool:
         """Whether a path, split by `segments_of`, is meant; linear in both for each `**`."""
+        if len(path) < len(self.segments):
+            return False  # each segment of a pattern takes one at least
         position, mark, again = 0, 0, -1
         taken = 0
         while taken < len(path):

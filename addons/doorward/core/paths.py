@@ -23,6 +23,9 @@ _QUERY_CHARACTERS = _PCHAR | frozenset("/?[]")
 _MALFORMED_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
 _STILL_ENCODED = re.compile(r"%(?:[0-9A-Fa-f]{2}|[uU][0-9A-Fa-f]{4})")
+# What the rules below leave as it is: plain characters only, no empty segment, no step, nothing encoded.
+_PLAIN_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9\-._~!$&'()*+,=:@]+)+")
+_PLAIN_QUERY = re.compile(r"[A-Za-z0-9\-._~!$&'()*,=:@/?\[\]]+")
 _VALUE_CONTROLS = frozenset("\t\n\r")  # text with lines is an ordinary value
 
 
@@ -59,7 +62,7 @@ def parse_target(raw_target: str, target: Target) -> ParsedPath:
 
 
 def _decoded_path(raw_path: str, target: Target) -> str:
-    if raw_path == "/":
+    if raw_path == "/" or _PLAIN_PATH.fullmatch(raw_path):
         return raw_path
     return "".join("/" + _decoded_segment(raw, target) for raw in raw_path[1:].split("/"))
 
@@ -103,14 +106,16 @@ def _refuse_steps(segment: str) -> None:
 def _decoded_query(raw_query: str, target: Target) -> tuple[tuple[str, str], ...]:
     if not raw_query:
         return ()
+    is_plain = _PLAIN_QUERY.fullmatch(raw_query) is not None
     if ";" in raw_query:
         raise Unclear("the query holds ;", cause="query-semicolon", hint="separate by &, send %3B for a semicolon")
-    _refuse_other_characters(raw_query, _QUERY_CHARACTERS, "query")
+    if not is_plain:
+        _refuse_other_characters(raw_query, _QUERY_CHARACTERS, "query")
     pairs: list[tuple[str, str]] = []
     seen: set[str] = set()
     for part in raw_query.split("&"):
         raw_key, _, raw_value = part.partition("=")
-        key = _decoded_key(raw_key)
+        key = raw_key if is_plain else _decoded_key(raw_key)
         if key in seen and not target.repeated_query:
             raise Unclear(
                 "a query key stands twice",
@@ -118,7 +123,7 @@ def _decoded_query(raw_query: str, target: Target) -> tuple[tuple[str, str], ...
                 hint="the target's entry in the policy may say `repeated_query: allow`",
             )
         seen.add(key)
-        pairs.append((key, _decoded_value(raw_value)))
+        pairs.append((key, raw_value if is_plain else _decoded_value(raw_value)))
     return tuple(pairs)
 
 

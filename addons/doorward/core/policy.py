@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from doorward.core.body_conditions import BodyCondition, JsonBody
-from doorward.core.matching import PathPattern, loose_key, method_for_rules, readings_of, segments_of
+from doorward.core.matching import PathPattern, loose_key, method_for_rules, readings_of
 from doorward.core.redaction.rules import Replacement
 from doorward.model import Action, Approvers, Ask, Decision, Principal, Risk, Target, Verdict
 
@@ -33,6 +33,33 @@ class Principals:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """One action as every rule looks at it; made once for all of them."""
+
+    principal: Principal
+    target: str
+    method: str  # as rules name it
+    readings: tuple[tuple[str, ...], ...]  # of the path, the plain one first
+    query: frozenset[str]  # keys
+    loose_query: frozenset[str]  # keys in the spelling under which they are compared
+    body: JsonBody
+
+
+def _asked(principal: Principal, action: Action, body: bytes) -> Asked:
+    content_type = next((value for name, value in action.headers if name == "content-type"), None)
+    keys = frozenset(key for key, _ in action.query)
+    return Asked(
+        principal=principal,
+        target=action.target,
+        method=method_for_rules(action.verb),
+        readings=readings_of(action.path),
+        query=keys,
+        loose_query=frozenset(map(loose_key, keys)),
+        body=JsonBody(content_type, body),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RoleRule:
     """One line of a role; a field that is None means any."""
 
@@ -42,25 +69,22 @@ class RoleRule:
     body: tuple[BodyCondition, ...] = ()
     raise_risk: Risk = Risk.LOW
 
-    def allows(self, action: Action, body: JsonBody) -> bool:
+    def means(self, asked: Asked, paths: tuple[tuple[str, ...], ...]) -> bool:
+        """Whether head and path are those of the rule; `paths` are the readings that count."""
+        if self.methods is not None and asked.method not in self.methods:
+            return False
+        if self.paths is not None and not _any_matches(self.paths, paths):
+            return False
+        return self.query is None or asked.query.issubset(self.query)
+
+    def allows(self, asked: Asked) -> bool:
         """Whether the rule clearly means this action."""
-        return self._means(action, (segments_of(action.path),)) and all(
-            condition.accepts(body) for condition in self.body
-        )
+        return self.means(asked, asked.readings[:1]) and all(condition.accepts(asked.body) for condition in self.body)
 
-    def raises(self, action: Action, body: JsonBody) -> Risk:
+    def raises(self, asked: Asked) -> Risk:
         """The risk to which the rule raises an action that it means, or may mean."""
-        meant = self._means(action, readings_of(action.path)) and all(
-            condition.catches(body) for condition in self.body
-        )
+        meant = self.means(asked, asked.readings) and all(condition.catches(asked.body) for condition in self.body)
         return self.raise_risk if meant else Risk.LOW
-
-    def _means(self, action: Action, paths: tuple[tuple[str, ...], ...]) -> bool:
-        return (
-            (self.methods is None or method_for_rules(action.verb) in self.methods)
-            and (self.paths is None or any(pattern.matches(path) for pattern in self.paths for path in paths))
-            and (self.query is None or all(key in self.query for key, _ in action.query))
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +118,29 @@ class Match:
     to: Principals | None = None
     body: tuple[BodyCondition, ...] = ()
 
-    @property
-    def loose_query(self) -> frozenset[str]:
-        """The query keys in the spelling under which they are compared."""
-        return frozenset(map(loose_key, self.query or ()))
-
-    def catches(self, principal: Principal, action: Action, body: JsonBody, risk: Risk) -> bool:
+    def catches(self, asked: Asked, risk: Risk) -> bool:
         """Whether the action is meant, or may be meant; `risk` is what the roles made of it."""
-        paths = readings_of(action.path)
+        if self.targets is not None and asked.target not in self.targets:
+            return False
+        if self.methods is not None and asked.method not in self.methods:
+            return False
+        if self.paths is not None and not _any_matches(self.paths, asked.readings):
+            return False
+        if self.query is not None and asked.loose_query.isdisjoint(map(loose_key, self.query)):
+            return False
         return (
-            (self.targets is None or action.target in self.targets)
-            and (self.methods is None or method_for_rules(action.verb) in self.methods)
-            and (self.paths is None or any(pattern.matches(path) for pattern in self.paths for path in paths))
-            and (self.query is None or not self.loose_query.isdisjoint(loose_key(key) for key, _ in action.query))
-            and (self.risk is None or risk in self.risk)
-            and (self.to is None or self.to.include(principal))
-            and all(condition.catches(body) for condition in self.body)
+            (self.risk is None or risk in self.risk)
+            and (self.to is None or self.to.include(asked.principal))
+            and all(condition.catches(asked.body) for condition in self.body)
         )
+
+
+def _any_matches(patterns: tuple[PathPattern, ...], paths: tuple[tuple[str, ...], ...]) -> bool:
+    for pattern in patterns:
+        for path in paths:
+            if pattern.matches(path):
+                return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,28 +227,23 @@ class Policy:
 
 def decide(policy: Policy, principal: Principal, action: Action, body: bytes) -> Decision:
     """Decide one action; `body` is the request's, decoded from its content coding."""
-    content_type = next((value for name, value in action.headers if name == "content-type"), None)
-    content = JsonBody(content_type, body)
+    asked = _asked(principal, action, body)
     bound = [
         policy.roles[binding.role]
         for binding in policy.bindings
         if binding.target == action.target and binding.principals.include(principal)
     ]
-    roles = sorted({role.name for role in bound if any(rule.allows(action, content) for rule in role.rules)})
-    risk = max([action.risk, *(rule.raises(action, content) for role in bound for rule in role.rules)])
-
-    def matches(rule: HoldRule | DenyRule | MaskRule) -> bool:
-        return rule.match.catches(principal, action, content, risk)
-
-    if denies := sorted(rule.name for rule in policy.denies if matches(rule)):
+    roles = sorted({role.name for role in bound if any(rule.allows(asked) for rule in role.rules)})
+    risk = max([action.risk, *(rule.raises(asked) for role in bound for rule in role.rules if rule.raise_risk)])
+    if denies := sorted(rule.name for rule in policy.denies if rule.match.catches(asked, risk)):
         return Decision(
             Verdict.DENY, f"denied by {', '.join(denies)}", tuple(f"deny {name}" for name in denies), risk=risk
         )
     if not roles:
         reason = _why_not(principal, action, sorted({role.name for role in bound}))
         return Decision(Verdict.DENY, reason, (DEFAULT_DENY,), risk=risk)
-    masks = tuple(sorted(mask.name for mask in policy.masks if matches(mask)))
-    holds = sorted((rule for rule in policy.holds if matches(rule)), key=lambda rule: rule.name)
+    masks = tuple(sorted(mask.name for mask in policy.masks if mask.match.catches(asked, risk)))
+    holds = sorted((rule for rule in policy.holds if rule.match.catches(asked, risk)), key=lambda rule: rule.name)
     names = (*(f"role {name}" for name in roles), *(f"hold {rule.name}" for rule in holds))
     if not holds:
         return Decision(Verdict.ALLOW, f"allowed by {', '.join(roles)}", names, masks=masks, risk=risk)

@@ -71,7 +71,11 @@ def _meet(policy: Policy, match: Match, rule: RoleRule) -> bool:
     """Whether the rule can allow a request that the match means."""
     return (
         _share(match.methods, rule.methods)
-        and (match.query is None or rule.query is None or _share(match.loose_query, map(loose_key, rule.query)))
+        and (
+            match.query is None
+            or rule.query is None
+            or _share(set(map(loose_key, match.query)), map(loose_key, rule.query))
+        )
         and (
             match.paths is None
             or rule.paths is None
@@ -130,3 +134,7 @@ def _unknown(what: str, where: str, known: Iterable[str]) -> Misconfigured:
 
 def _never(what: str, where: str, hint: str) -> Misconfigured:
     return Misconfigured(f"{what} can never match", cause="never-matches", where=where, hint=hint)
+
+
+def _share_keys(match: Iterable[str] | None, rule: Iterable[str] | None) -> bool:
+    return match is None or rule is None or not {*map(loose_key, match)}.isdisjoint(map(loose_key, rule))

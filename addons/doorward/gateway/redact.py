@@ -5,10 +5,10 @@ target always gets the real one). On the way back it decodes, masks and checks t
 what cannot be cleared is withheld. Nothing reaches the agent that it did not mark cleared.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import msgspec
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
@@ -78,7 +78,7 @@ class Redact:
         if target.credential is not None:
             exchange.echo_guard = self._echoes[target.credential].echo_guard()
         exchange.recorded_query = query
-        exchange.recorded_head = json.dumps(head).encode()
+        exchange.recorded_head = msgspec.json.encode(head)
         if target.record_bodies:
             content_type = flow.request.headers.get("content-type")
             exchange.recorded_body = record_body(masks, exchange.body, content_type, self._replacer)[: self._recorded]
@@ -109,11 +109,13 @@ class Redact:
         headers = mask_headers(headers, masks.answer_headers, self._replacer)
         headers, body = self._without_echoes(exchange, headers, cleared.body)
         exchange.masked = cleared.masks
-        exchange.answer_head = json.dumps(
+        exchange.answer_head = msgspec.json.encode(
             {"status": answer.status_code, "headers": record_headers(masks, headers, self._replacer)}
-        ).encode()
+        )
         if target.record_bodies:
-            exchange.answer_body = record_body(masks, body, content_type, self._replacer)
+            # What was masked for the agent is masked for the record, unless an echo was cut out of it since.
+            same = not masks.record_hides_more and body is cleared.body
+            exchange.answer_body = body if same else record_body(masks, body, content_type, self._replacer)
         length: str | None = str(len(body))
         if flow.request.data.method == b"HEAD":
             # That of the original would tell how long the masked values are.
@@ -151,6 +153,9 @@ def _cleaned(
     exchange.echoes += cleaned.hits
     if not cleaned.complete:
         raise _echo()
+    # One look at all of them first: a secret in one of them stands in the whole as well.
+    if not guard.found("\n".join(text for header in headers for text in header).encode("latin-1")):
+        return headers, cleaned.data
     clean_headers = []
     for name, value in headers:
         clean = guard.clean(value.encode("latin-1"), _ECHO)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from doorward.core.entry import Role, canonical_bytes, check_writer
+from doorward.core.canonical import canonical_bytes
+from doorward.core.entry import Role, check_writer
 from doorward.core.holds import (
     answering_groups,
     asks_json,

@@ -7,7 +7,7 @@ on more than the key (positions, slices, filters) are the state's choices.
 Built by `rules.compile_rules`; read by `walk`, which alone touches documents.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from doorward.core.redaction.masks import STRICTNESS, Replacement
@@ -76,6 +76,7 @@ class Automaton:
         self._scan = Scan({needle for groups in self._proofs for group in groups for needle in group})
         self._escapes = escapes_of(name for path in self.paths for names in proofs(path) for name in names)
         self._states: dict[frozenset[Place], State] = {}
+        self._starts: dict[frozenset[bytes], State] = {}  # by the needles that stand in a document
 
     def spells_plainly(self, body: bytes) -> bool:
         """Whether every name that serves as a proof has but one spelling in this document."""
@@ -83,11 +84,21 @@ class Automaton:
 
     def start(self, body: bytes, *, plain: bool) -> State:
         """The state of the document itself, without the rules that cannot hit in it."""
-        rules: Iterable[int] = range(len(self.paths))
-        if plain:
-            present = self._scan.present(body)
-            rules = [rule for rule in rules if all(not present.isdisjoint(group) for group in self._proofs[rule])]
-        return self._state(frozenset((rule, 0) for rule in rules))
+        if not plain:
+            return self._state(frozenset((rule, 0) for rule in range(len(self.paths))))
+        present = frozenset(self._scan.present(body))
+        found = self._starts.get(present)
+        if found is None:
+            possible = (
+                rule
+                for rule, groups in enumerate(self._proofs)
+                if all(not present.isdisjoint(group) for group in groups)
+            )
+            found = self._state(frozenset((rule, 0) for rule in possible))
+            if len(self._starts) >= MAX_STATES:
+                self._starts.clear()
+            self._starts[present] = found
+        return found
 
     def join(self, state: State, base: State, more: Sequence[Place]) -> State:
         """The child's state when choices of `state` lead further than its key does."""
@@ -129,6 +140,7 @@ class Automaton:
         if state is None:
             if len(self._states) >= MAX_STATES:
                 self._states.clear()
+                self._starts.clear()
             state = self._states[places] = State(self, places)
         return state
 

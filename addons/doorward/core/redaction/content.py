@@ -5,6 +5,7 @@ may pass the limit, and Python's own codec names mean nothing here. What cannot 
 Withheld. Called by the gateway for requests and answers before they are masked or judged.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -37,6 +38,7 @@ class MediaType:
         return self.essence in ("application/json", "text/json") or self.essence.endswith("+json")
 
 
+@functools.lru_cache(maxsize=64)
 def media_type(content_type: str | None) -> MediaType:
     """Read a Content-Type; never raises."""
     essence, separator, rest = (content_type or "").partition(";")

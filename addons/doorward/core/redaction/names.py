@@ -5,6 +5,7 @@ Which names are secret by themselves is one rule for headers and query parameter
 record of every request and answer, and for the answers' headers that masks list.
 """
 
+import functools
 import re
 from collections.abc import Collection, Sequence
 from urllib.parse import unquote_plus
@@ -19,6 +20,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PARTS = re.compile(r"[^\[\].]+")
 _SEPARATORS = re.compile(r"([&;])")
 _MAX_DECODINGS = 3
+_USUAL_LENGTH = 64
 
 
 def is_secret_name(name: str) -> bool:
@@ -26,7 +28,14 @@ def is_secret_name(name: str) -> bool:
 
     Spellings are one: `api_key`, `API-Key`, `apiKey`, `auth[api_key]`, `%61pi_key`.
     """
+    return _remembered(name) if len(name) <= _USUAL_LENGTH else _is_secret(name)
+
+
+def _is_secret(name: str) -> bool:
     return any(_is_secret_word(part) for part in _PARTS.findall(_decode(name)))
+
+
+_remembered = functools.lru_cache(maxsize=1024)(_is_secret)  # the same few names come with every message
 
 
 def mask_headers(
