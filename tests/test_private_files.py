@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from doorward.errors import Misconfigured
-from doorward.private_files import MAX_PRIVATE_BYTES, file_mark, read_private, write_file
+from doorward.private_files import MAX_PRIVATE_BYTES, file_mark, new_file, read_private, write_file
 
 SECRET = b"a-secret-that-nobody-may-see"
 
@@ -73,3 +73,32 @@ def test_writing_leaves_the_whole_or_the_old_and_no_draft(tmp_path: Path) -> Non
     assert path.read_bytes() == b"two"
     assert file_mark(path) != before
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
+
+
+def test_a_new_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "export"
+    with new_file(path) as file:
+        file.write(b"one")
+        assert not path.exists()
+    assert path.read_bytes() == b"one"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["export"]
+
+
+def test_a_new_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TypeError), new_file(tmp_path / "export") as file:
+        file.writelines([b"half", "no bytes"])  # type: ignore[list-item]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_file_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("there", "link", "no/folder"):
+        with pytest.raises(Misconfigured) as error, new_file(tmp_path / name):
+            raise AssertionError
+        assert error.value.cause == "file-not-written"
+    with pytest.raises(Misconfigured), new_file(tmp_path / "late"):
+        (tmp_path / "late").write_bytes(b"somebody was faster")
+    assert (tmp_path / "late").read_bytes() == b"somebody was faster"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["late", "link", "there"]

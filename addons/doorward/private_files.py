@@ -5,12 +5,14 @@ Permissions and durability, not content: what stands in the file is the callers'
 """
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from doorward.errors import Misconfigured
 
@@ -76,6 +78,35 @@ def write_file(path: Path, content: bytes, *, mode: int = 0o600, replace: bool =
         with contextlib.suppress(FileNotFoundError):
             draft.unlink()
     _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that is there, of mode 0600, once the block has ended well, and not at all before or otherwise.
+
+    Raises Misconfigured where something stands at `path` already, or nothing can be written there.
+    """
+    draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                if os.path.lexists(path):
+                    raise FileExistsError(errno.EEXIST, "something stands there already")
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, path)  # unlike a rename it replaces nothing
+        finally:
+            draft.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot write a new file: {error.strerror}",
+            cause="file-not-written",
+            where=str(path),
+            hint="name a file that is not there yet, in a folder that you may write to",
+        ) from None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -116,8 +116,23 @@ async def test_long_bodies_are_cut_in_the_record_and_not_for_the_agent(
     bodies: Any = outcome.fields["bodies"]
     reader = await gateway.ledger.client(Role.COMMAND)
     assert len(await reader.read_body(bodies["response_body"]["digest"], reader="test", why="test")) == 10
+    assert "kept" not in outcome.fields
     assert flow.response is not None
     assert len(flow.response.content or b"") > 50
+
+
+async def test_a_request_that_the_record_cuts_is_marked(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway.chain.addons[4], "_recorded", 10)
+    for size, is_cut in ((10, False), (11, True)):
+        flow = flow_for(
+            await tunnelled(gateway),
+            "POST",
+            headers=(("Host", "billing.internal"), ("Content-Type", "application/json")),
+            body=b"[%s]" % (b"1" * (size - 2)),
+        )
+        await lead(gateway, flow)
+        intent = gateway.entries("request.intent")[-1]
+        assert (intent.fields["truncated"], intent.fields["sent_bytes"]) == (is_cut, size)
 
 
 async def test_masks_are_counted_by_field(gateway: Gateway) -> None:

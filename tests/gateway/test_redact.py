@@ -222,6 +222,7 @@ async def test_record_headers_keeps_no_bodies(gateway: Gateway) -> None:
         bodies: Any = entry.fields.get("bodies") or {}
         names |= set(bodies)
     assert names == {"request_head", "response_head"}
+    assert gateway.entries("request.outcome")[0].fields["kept"] is False
 
 
 async def test_nothing_streams_past_the_masks(gateway: Gateway) -> None:

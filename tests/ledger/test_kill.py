@@ -12,6 +12,7 @@ from doorward.errors import DoorwardError
 from doorward.evidence.merkle import leaf_hash
 from doorward.ledger.channel import socket_path, unix_connect
 from doorward.ledger.client import LedgerClient
+from doorward.store.flow_filter import FlowFilter
 from doorward.store.index import Index
 from doorward.store.segments import segment_paths
 from tests.ledger.process import LedgerProcess, WriterProcess
@@ -82,7 +83,7 @@ async def test_a_killed_ledger_loses_nothing_that_it_acknowledged(path: Path, ru
     assert ledger.stop() == 0
     last = check(path, acknowledged)
     index = Index(path / "index.db")
-    assert len(index.flows(10**6, executed="yes")) == last // 2
+    assert len(index.flows(10**6, FlowFilter(executed="yes"))) == last // 2
     index.close()
 
 

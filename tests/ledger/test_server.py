@@ -21,6 +21,7 @@ from doorward.ledger.client import LedgerClient
 from doorward.ledger.frames import LENGTH, MAX_FRAME_BYTES, VERSION, Hello, format_frame
 from doorward.ledger.server import serve_ledger
 from doorward.model import Entry, HoldState, NewEntry
+from doorward.store.flow_filter import FlowFilter
 from doorward.store.index import Index
 from doorward.store.segments import segment_paths
 from tests.ledger.conftest import RunningLedger
@@ -84,7 +85,7 @@ async def test_the_index_follows(ledger: RunningLedger, worker: LedgerClient) ->
     for n in range(600):
         await worker.append(intent(f"r{n}"), outcome(f"r{n}"))
     index = Index(ledger.path / "index.db")
-    await until(lambda: len(index.flows(1000, executed="yes")) == 600)
+    await until(lambda: len(index.flows(1000, FlowFilter(executed="yes"))) == 600)
     await ledger.stop()
     index.close()
     for file in ledger.path.glob("index.db*"):

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -31,3 +32,10 @@ def test_a_changed_body_is_not_given(changes: dict[str, object]) -> None:
     with pytest.raises(Unavailable) as failed:
         unpack_body(replace(pack_body(b"yes"), **changes))  # type: ignore[arg-type]
     assert failed.value.cause == "store-damaged"
+
+
+def test_several_threads_unpack_at_once() -> None:
+    packed = [pack_body(bytes([at]) * 300_000) for at in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        for at, plain in enumerate(threads.map(unpack_body, packed * 3)):
+            assert plain == bytes([at % 40]) * 300_000

@@ -10,6 +10,7 @@ import pytest
 from doorward.core.holds import asks_json
 from doorward.errors import Unavailable
 from doorward.model import Entry, HoldState
+from doorward.store.flow_filter import FlowFilter
 from doorward.store.index import Index
 from doorward.store.projection import Projection
 from doorward.store.rows import entry_from_row, format_time
@@ -155,9 +156,9 @@ def test_lists_are_filtered_and_paged(told: Told) -> None:
     told.tell("request.refused", refused("r9").fields)
     assert [flow.request for flow in told.index.flows(2)] == ["r9", "r5"]
     assert [flow.request for flow in told.index.flows(2, before_seq=6)] == ["r4", "r3"]
-    assert [flow.request for flow in told.index.flows(target="crm")] == ["r4", "r2", "r0"]
-    assert [flow.request for flow in told.index.flows(decision="refused", principal="corp:agent-7")] == ["r9"]
-    assert len(told.index.flows(executed="unknown")) == 6
+    assert [flow.request for flow in told.index.flows(100, FlowFilter(target="crm"))] == ["r4", "r2", "r0"]
+    assert [flow.request for flow in told.index.flows(100, FlowFilter("corp:agent-7", decision="refused"))] == ["r9"]
+    assert len(told.index.flows(100, FlowFilter(executed="unknown"))) == 6
     assert told.index.flow("absent") is None
 
 

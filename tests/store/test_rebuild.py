@@ -92,3 +92,23 @@ def test_a_gap_inside_a_segment_is_noticed(ledger: Path) -> None:
     raw.close()
     with pytest.raises((Unavailable, Misconfigured)):
         rebuild_index(ledger)
+
+
+def test_an_index_of_an_older_version_is_filled_again(ledger: Path) -> None:
+    open_index(ledger, 6).close()
+    raw = sqlite3.connect(ledger / "index.db")
+    for column in ("generation", "sent_bytes", "request_truncated", "truncated", "kept"):
+        raw.execute(f"ALTER TABLE flows DROP COLUMN {column}")
+    for name in ("flows_time", "flows_principal", "flows_target", "flows_decision", "flows_executed", "masks_rule"):
+        raw.execute(f"DROP INDEX {name}")
+    raw.execute("DELETE FROM _sqlite_migrations WHERE name = '0003-looking-back'")
+    raw.commit()
+    raw.close()
+    projection = open_index(ledger, 6)
+    assert projection.seq == 6
+    projection.close()
+    index = Index(ledger / "index.db")
+    assert [(row.request, row.sent_bytes, row.generation) for row in index.flows()] == [
+        (f"r{day}", 2, "a" * 16) for day in (2, 1, 0)
+    ]
+    index.close()

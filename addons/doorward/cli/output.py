@@ -49,6 +49,11 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+def progress_console() -> Console:
+    """Where progress is drawn: standard error, and only if that is a terminal."""
+    return Console(stderr=True, quiet=not sys.stderr.isatty())
+
+
 def complain(error: DoorwardError) -> None:
     """An error in its two lines: what, and what next."""
     click.echo(f"doorward: error: {visible(error.message)}", err=True)

@@ -34,7 +34,7 @@ class BodyRef(NamedTuple):
     size: int  # of the plain bytes
 
 
-type Through = Literal["append", "open_hold", "decide_hold", "read_body", "ledger"]
+type Through = Literal["append", "open_hold", "decide_hold", "read_body", "read_bodies", "ledger"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ _CONSOLE = frozenset({Role.CONSOLE})
 _STARTERS = frozenset({Role.WORKER, Role.SUPERVISOR})
 _PARTS = frozenset({Role.WORKER, Role.SUPERVISOR, Role.CONSOLE})
 _READERS = frozenset({Role.CONSOLE, Role.COMMAND})
+_COMMAND = frozenset({Role.COMMAND})
 _NOBODY: frozenset[Role] = frozenset()
 
 _BUILD = {"versions": "object", "program": "text", "lock": "text|null", "uid": "number", "options": "object"}
@@ -132,6 +133,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             "client": "text",
             "sent_bytes": "number",
         },
+        {"truncated": "flag"},  # true: the record keeps only the beginning of the body; absent is false
         bodies=("request_head", "request_body"),
     ),
     "request.outcome": Kind(
@@ -147,6 +149,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             "cause": "text|null",
             "truncated": "flag",
         },
+        {"kept": "flag"},  # false: no body of an answer of this target is kept; absent is true
         bodies=("response_head", "response_body"),
     ),
     "hold.opened": Kind(
@@ -181,6 +184,20 @@ KINDS: Final[Mapping[str, Kind]] = {
     "hold.used": Kind(_WORKER, "append", {"hold": "text", "request": "text", "digest": "text"}, {"asks": "list"}),
     "record.read": Kind(
         _READERS, "read_body", {"reader": "text", "why": "text", "digest": "text"}, {"request": "text"}
+    ),
+    "bodies.read": Kind(_COMMAND, "read_bodies", {"reader": "text", "why": "text", "digests": "list"}),
+    "export.made": Kind(
+        _COMMAND,
+        "append",
+        {
+            "reader": "text",
+            "why": "text",
+            "format": "text",
+            "flows": "number",
+            "bytes": "number",
+            "sha256": "text",
+        },
+        bodies=("filter",),
     ),
     "segment.sealed": Kind(
         _NOBODY,

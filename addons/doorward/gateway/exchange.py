@@ -51,6 +51,7 @@ class Exchange:
     recorded_query: str = ""  # masked
     recorded_head: bytes = b""
     recorded_body: bytes = b""
+    request_truncated: bool = False  # `recorded_body` is only the beginning
     echo_guard: EchoGuard | None = None  # for the secret that goes out, however often it is rotated meanwhile
     # hold
     hold: Hold | None = None  # approved, and used together with the intent

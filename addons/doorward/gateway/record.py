@@ -121,6 +121,7 @@ class Record:
                 "generation": exchange.generation,
                 "client": exchange.client,
                 "sent_bytes": len(exchange.body),
+                "truncated": exchange.request_truncated,
             },
             _bodies(request_head=exchange.recorded_head, request_body=exchange.recorded_body),
         )
@@ -138,6 +139,8 @@ class Record:
             "cause": refusal.cause if refusal else None,
             "truncated": len(exchange.answer_body) > self._recorded,
         }
+        if exchange.target is not None and not exchange.target.record_bodies:
+            fields["kept"] = False
         if refusal is not None:  # what the target said is not cleared, so it is not kept
             return NewEntry("request.outcome", fields)
         body = exchange.answer_body[: self._recorded]

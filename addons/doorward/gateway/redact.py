@@ -81,7 +81,9 @@ class Redact:
         exchange.recorded_head = msgspec.json.encode(head)
         if target.record_bodies:
             content_type = flow.request.headers.get("content-type")
-            exchange.recorded_body = record_body(masks, exchange.body, content_type, self._replacer)[: self._recorded]
+            body = record_body(masks, exchange.body, content_type, self._replacer)
+            exchange.recorded_body = body[: self._recorded]
+            exchange.request_truncated = len(body) > self._recorded
 
     @answer_step()
     def responseheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:

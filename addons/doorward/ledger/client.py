@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Literal, Self, cast
 
@@ -23,6 +23,7 @@ from doorward.ledger.frames import (
     Append,
     Appended,
     AppendedFrame,
+    BodiesFrame,
     BodyFrame,
     DecideHold,
     Failed,
@@ -36,8 +37,10 @@ from doorward.ledger.frames import (
     NewEntryFrame,
     OpenHold,
     Pushed,
+    ReadBodies,
     ReadBody,
     ReadHead,
+    ReadHeads,
     Request,
     ShowHold,
     Subscribe,
@@ -184,6 +187,21 @@ class LedgerClient:
         answer = await self._ask(ReadHead(next(self._ids), digest), timeout_s)
         return cast("bytes", answer.body)
 
+    async def read_bodies(
+        self, digests: Sequence[str], *, reader: str, why: str, timeout_s: float = 60
+    ) -> list[bytes | None]:
+        """Return many stored bodies, after one durable `bodies.read`; None for what is not there (any more).
+
+        At most MOST_BODIES at once, and what fits into a frame.
+        """
+        answer = await self._ask(ReadBodies(next(self._ids), list(digests), reader, why), timeout_s)
+        return cast("list[bytes | None]", answer.bodies)
+
+    async def read_heads(self, digests: Sequence[str], timeout_s: float = 60) -> list[bytes | None]:
+        """Return many stored heads, at most MOST_HEADS at once; not recorded, as `read_head`."""
+        answer = await self._ask(ReadHeads(next(self._ids), list(digests)), timeout_s)
+        return cast("list[bytes | None]", answer.bodies)
+
     def subscribe(self, callback: Callable[[Entry], None], *, on_gap: Callable[[], None] | None = None) -> None:
         """Call back for each entry that is committed from now on, as far as the role may see them.
 
@@ -282,7 +300,7 @@ class LedgerClient:
                 self._tell_gap()
             case Failed():
                 self._settle(frame.id, parse_error(frame))
-            case AppendedFrame() | HoldsFrame() | BodyFrame():
+            case AppendedFrame() | HoldsFrame() | BodyFrame() | BodiesFrame():
                 self._settle(frame.id, frame)
 
     def _is_welcomed(self) -> None:

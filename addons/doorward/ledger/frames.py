@@ -22,6 +22,9 @@ VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 LENGTH: Final = struct.Struct(">I")
 
+MOST_BODIES: Final = 100  # at once; an entry that names them has 16 KiB
+MOST_HEADS: Final = 1000
+
 type HoldOutcome = Literal["opened", "joined", "approved", "repeated"]
 
 
@@ -128,6 +131,20 @@ class ReadHead(Request, frozen=True):
     digest: str
 
 
+class ReadBodies(Request, frozen=True):
+    """Give many stored bodies, after recording in one entry who reads them and why."""
+
+    digests: list[str]
+    reader: str
+    why: str
+
+
+class ReadHeads(Request, frozen=True):
+    """Give many stored heads; this is not recorded."""
+
+    digests: list[str]
+
+
 class WaitHold(Request, frozen=True):
     """Answer once the hold is open no longer, or the time is over."""
 
@@ -151,7 +168,19 @@ class Subscribe(Request, frozen=True):
     """Push entries from now on; answered only if it fails."""
 
 
-type Requested = Append | OpenHold | DecideHold | ReadBody | ReadHead | WaitHold | ListHolds | ShowHold | Subscribe
+type Requested = (
+    Append
+    | OpenHold
+    | DecideHold
+    | ReadBody
+    | ReadHead
+    | ReadBodies
+    | ReadHeads
+    | WaitHold
+    | ListHolds
+    | ShowHold
+    | Subscribe
+)
 
 
 class Welcome(Frame, frozen=True):
@@ -196,6 +225,12 @@ class BodyFrame(Request, frozen=True):
     body: bytes
 
 
+class BodiesFrame(Request, frozen=True):
+    """Answer to ReadBodies and ReadHeads, in the order of the digests; None for what is not there (any more)."""
+
+    bodies: list[bytes | None]
+
+
 class Failed(Request, frozen=True):
     """The request failed, by itself or with its whole batch."""
 
@@ -219,7 +254,7 @@ class Gap(Frame, frozen=True):
 
 
 type FromClient = Hello | Requested
-type FromLedger = Welcome | AppendedFrame | HoldsFrame | BodyFrame | Failed | Pushed | Gap
+type FromLedger = Welcome | AppendedFrame | HoldsFrame | BodyFrame | BodiesFrame | Failed | Pushed | Gap
 
 _ERRORS: Final = {error.__name__: error for error in (Refused, TooLarge, Conflict, TooMany, Unavailable)}
 

@@ -53,6 +53,10 @@ class Peer:
         """Put a frame into the next flush."""
         self._out.append(format_frame(frame))
 
+    def answer_formatted(self, frame: bytes) -> None:
+        """Put a frame that is formatted already into the next flush."""
+        self._out.append(frame)
+
     def fail(self, request_id: int, error: DoorwardError) -> None:
         """Answer with an error, in the next flush."""
         self.answer(format_error(request_id, error))

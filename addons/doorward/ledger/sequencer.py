@@ -8,22 +8,28 @@ of the ledger's process, between `peer` (channels) and `writer` (entries).
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Coroutine
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from doorward.core.entry import Role, check_writer
 from doorward.errors import DoorwardError, Refused
 from doorward.ledger.follower import Follower
 from doorward.ledger.frames import (
+    MOST_BODIES,
+    MOST_HEADS,
     Appended,
     AppendedFrame,
+    BodiesFrame,
     BodyFrame,
     HoldAnswer,
     HoldsFrame,
     ListHolds,
     Pushed,
+    ReadBodies,
     ReadBody,
     ReadHead,
+    ReadHeads,
     Requested,
     ShowHold,
     Subscribe,
@@ -102,9 +108,9 @@ class Sequencer:
     def _requested(self, peer: Peer, request: Requested, size: int) -> None:
         match request:
             case ReadBody() | ReadHead():
-                search = asyncio.create_task(self._search(peer, request, size))
-                self._searches.add(search)
-                search.add_done_callback(self._searches.discard)
+                self._begin(self._search(peer, request, size))
+            case ReadBodies() | ReadHeads():
+                self._begin(self._search_many(peer, request, size))
             case Subscribe():
                 peer.done(size)
                 if peer.role in SUBSCRIPTIONS:
@@ -214,6 +220,32 @@ class Sequencer:
             peer.fail(request.id, error)
         peer.done(size)
         peer.flush()
+
+    async def _search_many(self, peer: Peer, request: ReadBodies | ReadHeads, size: int) -> None:
+        """As `_search`, for many at once; one entry names all bodies that are given."""
+        is_recorded = isinstance(request, ReadBodies)
+        try:
+            check_writer("bodies.read", peer.role, "read_bodies")
+            if len(request.digests) > (MOST_BODIES if is_recorded else MOST_HEADS):
+                raise Refused("too many bodies at once", cause="frame-too-large", hint="ask for fewer")
+            names = None if is_recorded else HEADS
+            found = await asyncio.to_thread(self._writer.segments.bodies, request.digests, names)
+            there = [digest for digest in request.digests if digest in found]
+            answer = format_frame(BodiesFrame(request.id, [found.get(digest) for digest in request.digests]))
+            if isinstance(request, ReadBodies) and there:
+                written = await self.write(peer.role, ReadBodies(request.id, there, request.reader, request.why))
+                if isinstance(written, DoorwardError):
+                    raise written
+            peer.answer_formatted(answer)
+        except DoorwardError as error:
+            peer.fail(request.id, error)
+        peer.done(size)
+        peer.flush()
+
+    def _begin(self, search: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(search)
+        self._searches.add(task)
+        task.add_done_callback(self._searches.discard)
 
     def _checkpoint(self) -> None:
         try:

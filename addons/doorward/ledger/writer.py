@@ -29,7 +29,16 @@ from doorward.core.holds import (
 )
 from doorward.errors import Conflict, DoorwardError, Refused, TooMany, Unavailable
 from doorward.ledger.draft import Draft
-from doorward.ledger.frames import Append, Appended, DecideHold, HoldAnswer, NewEntryFrame, OpenHold, ReadBody
+from doorward.ledger.frames import (
+    Append,
+    Appended,
+    DecideHold,
+    HoldAnswer,
+    NewEntryFrame,
+    OpenHold,
+    ReadBodies,
+    ReadBody,
+)
 from doorward.ledger.state import HoldBook
 from doorward.model import Approval, Entry, Hold, HoldState
 from doorward.store.rows import format_time
@@ -38,7 +47,7 @@ from doorward.store.segments import Segments
 
 _MOST_OPEN: Final = 1000  # whatever a worker says
 
-type Write = Append | OpenHold | DecideHold | ReadBody | Seal
+type Write = Append | OpenHold | DecideHold | ReadBody | ReadBodies | Seal
 type Answer = Appended | HoldAnswer | Hold | DoorwardError
 
 
@@ -115,6 +124,10 @@ class Writer:
                     return self._decide(role, request, draft)
                 case ReadBody():
                     return self._read(role, request, draft)
+                case ReadBodies():
+                    _check(role, "bodies.read", "read_bodies")
+                    fields = {"reader": request.reader, "why": request.why, "digests": request.digests}
+                    return Appended((draft.add("bodies.read", fields),), draft.time)
                 case Seal():
                     fields = {name: getattr(request, name) for name in ("segment", "digest", "first", "last")}
                     return Appended((draft.add("segment.sealed", {**fields, "bytes": request.size}),), draft.time)

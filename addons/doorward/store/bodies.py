@@ -7,6 +7,7 @@ ledger (`pack_body`) and by `segments` (`unpack_body`).
 
 import hashlib
 import os
+import threading
 from dataclasses import dataclass
 
 import zstandard
@@ -14,7 +15,9 @@ import zstandard
 from doorward.errors import Unavailable
 
 _COMPRESSOR = zstandard.ZstdCompressor(level=3)
-_DECOMPRESSOR = zstandard.ZstdDecompressor()
+
+
+_OF_THREAD = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,17 @@ def pack_body(plain: bytes) -> PackedBody:
 def unpack_body(packed: PackedBody) -> bytes:
     """Return the plain bytes; raises Unavailable if they are not what the digest says."""
     try:
-        plain = _DECOMPRESSOR.decompress(packed.zstd, max_output_size=packed.size)
+        plain = _decompressor().decompress(packed.zstd, max_output_size=packed.size)
     except zstandard.ZstdError:
         plain = b""
     if len(plain) != packed.size or hashlib.sha256(packed.salt + plain).hexdigest() != packed.digest:
         raise Unavailable("a stored body is not what its digest says", cause="store-damaged")
     return plain
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """One for each thread that reads bodies: it may not be shared, and making one costs more than a small body."""
+    known: zstandard.ZstdDecompressor | None = getattr(_OF_THREAD, "decompressor", None)
+    if known is None:
+        known = _OF_THREAD.decompressor = zstandard.ZstdDecompressor()
+    return known

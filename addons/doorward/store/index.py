@@ -5,7 +5,7 @@ proves nothing; the segments do. For what must be exact (may this be approved no
 ledger.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ import msgspec
 
 from doorward.model import Approval, Ask, HoldState
 from doorward.store.database import Database
+from doorward.store.flow_filter import FlowFilter
 from doorward.store.rows import parse_time
 
 
@@ -46,6 +47,11 @@ class FlowRow:
     count: int  # refusals of one cause from one place are counted, not repeated
     intent_seq: int | None
     outcome_seq: int | None
+    generation: str | None  # of the credential
+    sent_bytes: int | None  # of the request's body, as it went to the target
+    request_truncated: bool  # the record keeps only the beginning of the request's body
+    truncated: bool  # the same of the answer's
+    kept: bool  # False: bodies of answers of this target are not kept
     bodies: Mapping[str, str]  # name -> digest, for LedgerClient.read_body
     sizes: Mapping[str, int]  # name -> bytes, of the plain body
 
@@ -86,6 +92,7 @@ class MaskRow:
     count: int | None
 
 
+_ANY: Final = FlowFilter()
 _FLOW: Final = ", ".join(name for name in FlowRow.__dataclass_fields__ if name != "sizes")
 _HOLD: Final = ", ".join(name for name in HoldRow.__dataclass_fields__ if name != "sizes")
 _MASK: Final = ", ".join(MaskRow.__dataclass_fields__)
@@ -102,16 +109,31 @@ class Index:
     def flows(
         self,
         limit: int = 100,
+        wanted: FlowFilter = _ANY,
         *,
         before_seq: int | None = None,
-        principal: str | None = None,
-        target: str | None = None,
-        decision: str | None = None,
-        executed: str | None = None,
+        after_seq: int | None = None,
+        oldest_first: bool = False,
     ) -> list[FlowRow]:
-        """Return flows, newest first; `before_seq` pages on. Raises Unavailable if there is no index yet."""
-        wanted = {"principal": principal, "target": target, "decision": decision, "executed": executed}
-        return [_flow(row) for row in self._select(_FLOW, "flows", wanted, before_seq, limit)]
+        """Return flows, newest first unless told otherwise; `before_seq` and `after_seq` page on.
+
+        Raises Unavailable if there is no index yet.
+        """
+        where, values = wanted.condition()
+        if before_seq is not None:
+            where.append("seq < ?")
+            values.append(before_seq)
+        if after_seq is not None:
+            where.append("seq > ?")
+            values.append(after_seq)
+        order = "seq" if oldest_first else "seq DESC"
+        return [_flow(row) for row in self._select(_FLOW, "flows", where, values, order, limit)]
+
+    def count_flows(self, wanted: FlowFilter = _ANY) -> int:
+        """Return how many flows there are of a kind."""
+        where, values = wanted.condition()
+        rows = self._open().rows(f"SELECT count(*) FROM flows {_clause(where)}", values)  # noqa: S608 # names of this module
+        return int(rows[0][0])
 
     def changed(self, after_seq: int, limit: int) -> tuple[int, list[str]]:
         """Return the last entry that the flows tell of, and the requests that entries above `after_seq` changed.
@@ -124,15 +146,17 @@ class Index:
 
     def flow(self, request: str) -> FlowRow | None:
         """Return one flow by its request id."""
-        rows = self._select(_FLOW, "flows", {"request": request}, None, 1)
+        rows = self._select(_FLOW, "flows", ["request = ?"], [request], "seq", 1)
         return _flow(rows[0]) if rows else None
 
     def holds(
         self, limit: int = 100, *, before_seq: int | None = None, state: str | None = None, principal: str | None = None
     ) -> list[HoldRow]:
         """Return holds, newest first."""
-        wanted = {"state": state, "principal": principal}
-        return [_hold(row) for row in self._select(_HOLD, "holds", wanted, before_seq, limit)]
+        given = {"state = ?": state, "principal = ?": principal, "seq < ?": before_seq}
+        where = [condition for condition, value in given.items() if value is not None]
+        values = [value for value in given.values() if value is not None]
+        return [_hold(row) for row in self._select(_HOLD, "holds", where, values, "seq DESC", limit)]
 
     def masks(self, request: str) -> list[MaskRow]:
         """Return what was masked in the answer to one request, in order."""
@@ -146,16 +170,9 @@ class Index:
             self._database = None
 
     def _select(
-        self, columns: str, table: str, wanted: Mapping[str, str | None], before_seq: int | None, limit: int
+        self, columns: str, table: str, where: Sequence[str], values: Sequence[object], order: str, limit: int
     ) -> list[tuple[Any, ...]]:
-        given = {name: value for name, value in wanted.items() if value is not None}
-        where = [f"{name} = ?" for name in given]
-        values: list[object] = list(given.values())
-        if before_seq is not None:
-            where.append("seq < ?")
-            values.append(before_seq)
-        clause = f"WHERE {' AND '.join(where)}" if where else ""
-        statement = f"SELECT {columns} FROM {table} {clause} ORDER BY seq DESC LIMIT ?"  # noqa: S608 # names of this module
+        statement = f"SELECT {columns} FROM {table} {_clause(where)} ORDER BY {order} LIMIT ?"  # noqa: S608 # names of this module
         return self._open().rows(statement, (*values, limit))
 
     def _open(self) -> Database:
@@ -165,6 +182,10 @@ class Index:
             self._inode = _inode(self._path)
             self._database = Database.reader(self._path)
         return self._database
+
+
+def _clause(where: Sequence[str]) -> str:
+    return f"WHERE {' AND '.join(where)}" if where else ""
 
 
 def _inode(path: Path) -> int:
@@ -186,6 +207,8 @@ def _flow(row: tuple[Any, ...]) -> FlowRow:
     values = _named(_FLOW, row)
     values["time"] = parse_time(values["time"])
     values["rules"] = tuple(msgspec.json.decode(values["rules"]))
+    for name in ("request_truncated", "truncated", "kept"):
+        values[name] = bool(values[name])
     return FlowRow(**values)
 
 

@@ -19,13 +19,17 @@ from doorward.store.rows import format_time
 
 _INTENT: Final = """
     INSERT INTO flows (request, seq, time, decision, executed, principal, owner, session, label, target, verb, risk,
-        rules, digest, policy, hold, credential, client, count, intent_seq, changed_seq, bodies)
+        rules, digest, policy, hold, credential, generation, client, count, intent_seq, changed_seq, sent_bytes,
+        request_truncated, bodies)
     VALUES (:request, :seq, :time, 'intent', 'unknown', :principal, :owner, :session, :label, :target, :verb, :risk,
-        :rules, :digest, :policy, :hold, :credential, :client, 1, :seq, :seq, :bodies)
+        :rules, :digest, :policy, :hold, :credential, :generation, :client, 1, :seq, :seq, :sent_bytes,
+        :request_truncated, :bodies)
     ON CONFLICT (request) DO UPDATE SET decision = 'intent', executed = 'unknown', session = excluded.session,
         label = excluded.label, verb = excluded.verb, risk = excluded.risk, rules = excluded.rules,
         digest = excluded.digest, policy = excluded.policy, hold = excluded.hold, credential = excluded.credential,
-        client = excluded.client, intent_seq = excluded.seq, changed_seq = excluded.seq, cause = NULL, status = NULL,
+        generation = excluded.generation, client = excluded.client, intent_seq = excluded.seq,
+        changed_seq = excluded.seq, cause = NULL, status = NULL, sent_bytes = excluded.sent_bytes,
+        request_truncated = excluded.request_truncated,
         bodies = json_patch(bodies, excluded.bodies)"""
 _REFUSED: Final = """
     INSERT INTO flows (request, seq, time, decision, executed, principal, owner, session, label, target, verb, risk,
@@ -45,7 +49,8 @@ _HELD: Final = """
         bodies = json_patch(bodies, excluded.bodies)"""
 _OUTCOME: Final = """
     UPDATE flows SET executed = :executed, status = :status, cause = :cause, duration_ms = :duration_ms,
-        outcome_seq = :seq, changed_seq = :seq, bodies = json_patch(bodies, :bodies) WHERE request = :request"""
+        outcome_seq = :seq, changed_seq = :seq, truncated = :truncated, kept = :kept,
+        bodies = json_patch(bodies, :bodies) WHERE request = :request"""
 _MASK: Final = "INSERT OR REPLACE INTO masks VALUES (:seq, :position, :request, :rule, :path, :replacement, :count)"
 _OPENED: Final = """
     INSERT OR REPLACE INTO holds (hold, seq, state, opened_at, changed_at, expires_at, principal, owner, target,
@@ -113,7 +118,8 @@ def _values(entry: Entry) -> _Values:
 
 
 def _intent(values: _Values) -> _Writes:
-    return [(_INTENT, {**values, "rules": _json(values["rules"])})]
+    cut = values.get("truncated", False)
+    return [(_INTENT, {**values, "rules": _json(values["rules"]), "request_truncated": cut})]
 
 
 def _refused(values: _Values) -> _Writes:
@@ -123,7 +129,7 @@ def _refused(values: _Values) -> _Writes:
 
 
 def _outcome(values: _Values) -> _Writes:
-    writes: _Writes = [(_OUTCOME, values)]
+    writes: _Writes = [(_OUTCOME, {"kept": True, **values})]
     for position, mask in enumerate(values["masks"]):
         known = dict.fromkeys(("rule", "path", "replacement", "count"))
         known.update((name, mask[name]) for name in known.keys() & mask.keys())

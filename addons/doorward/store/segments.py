@@ -157,6 +157,23 @@ class Segments:
                 return unpack_body(PackedBody(*packed)) if names is None or name in names else None
         return None
 
+    def bodies(self, digests: Collection[str], names: Collection[str] | None = None) -> dict[str, bytes]:
+        """Return the plain bytes of those of the bodies that are there and bear one of these names, by digest."""
+        found: dict[str, bytes] = {}
+        missing = dict.fromkeys(digests)
+        for path in reversed(self.paths):
+            if not missing:
+                break
+            marks = ", ".join("?" * len(missing))
+            statement = f"SELECT name, digest, salt, size, zstd FROM bodies WHERE digest IN ({marks})"  # noqa: S608 # question marks
+            with closing(Database.reader(path)) as database:
+                rows = database.rows(statement, tuple(missing))
+            for name, *packed in rows:
+                del missing[packed[0]]
+                if names is None or name in names:
+                    found[packed[0]] = unpack_body(PackedBody(*packed))
+        return found
+
     def close(self) -> None:
         """Close all files; the write-ahead log of the current one is folded in by SQLite."""
         for database in (*self.finished.values(), *([self._current] if self._current else [])):

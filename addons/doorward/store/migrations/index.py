@@ -84,3 +84,26 @@ def _flows_changed(db: Database) -> None:
         "CREATE INDEX flows_changed ON flows(changed_seq)",
     ):
         db.execute(statement)
+
+
+@index(name="0003-looking-back")
+def _looking_back(db: Database) -> None:
+    """More of each request, and ways to find it; what is there is projected again, since entries tell it all."""
+    for statement in (
+        "ALTER TABLE flows ADD COLUMN generation TEXT",
+        "ALTER TABLE flows ADD COLUMN sent_bytes INTEGER",
+        "ALTER TABLE flows ADD COLUMN request_truncated INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE flows ADD COLUMN truncated INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE flows ADD COLUMN kept INTEGER NOT NULL DEFAULT 1",
+        "CREATE INDEX flows_time ON flows(time, seq)",
+        "CREATE INDEX flows_principal ON flows(principal, seq)",
+        "CREATE INDEX flows_target ON flows(target, seq)",
+        "CREATE INDEX flows_decision ON flows(decision, seq)",
+        "CREATE INDEX flows_executed ON flows(executed, seq)",
+        "CREATE INDEX masks_rule ON masks(rule, request)",
+        "DELETE FROM flows",
+        "DELETE FROM holds",
+        "DELETE FROM masks",
+        "UPDATE progress SET seq = 0",
+    ):
+        db.execute(statement)

@@ -1,0 +1,16 @@
+"""The group `flows`: a command a file."""
+
+import click
+
+from doorward.cli.flows.export import export
+from doorward.cli.flows.listing import list_flows
+from doorward.cli.flows.show import show
+
+
+@click.group()
+def flows() -> None:
+    """Look back: the recorded requests and answers."""
+
+
+for command in (list_flows, show, export):
+    flows.add_command(command)
