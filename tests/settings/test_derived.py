@@ -6,6 +6,7 @@ import pytest
 from doorward.errors import Misconfigured
 from doorward.settings import (
     SecretSettings,
+    agent_token,
     issuers_of,
     parse_settings,
     read_policy_files,
@@ -69,3 +70,12 @@ def test_the_files_of_the_policy(tmp_path: Path) -> None:
     (tmp_path / "d.yaml").write_bytes(b" " * (4 << 20))
     with pytest.raises(Misconfigured, match="too much policy"):
         read_policy_files(tmp_path)
+
+
+def test_the_token_of_a_command_that_acts_as_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOORWARD_TOKEN", " a.b.c\n")
+    assert agent_token() == "a.b.c"
+    monkeypatch.setenv("DOORWARD_TOKEN", " ")
+    with pytest.raises(Misconfigured) as error:
+        agent_token()
+    assert error.value.cause == "token-absent"

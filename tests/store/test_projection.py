@@ -157,7 +157,9 @@ def test_lists_are_filtered_and_paged(told: Told) -> None:
     assert [flow.request for flow in told.index.flows(2)] == ["r9", "r5"]
     assert [flow.request for flow in told.index.flows(2, before_seq=6)] == ["r4", "r3"]
     assert [flow.request for flow in told.index.flows(100, FlowFilter(target="crm"))] == ["r4", "r2", "r0"]
-    assert [flow.request for flow in told.index.flows(100, FlowFilter("corp:agent-7", decision="refused"))] == ["r9"]
+    assert [
+        flow.request for flow in told.index.flows(100, FlowFilter(principal="corp:agent-7", decision="refused"))
+    ] == ["r9"]
     assert len(told.index.flows(100, FlowFilter(executed="unknown"))) == 6
     assert told.index.flow("absent") is None
 

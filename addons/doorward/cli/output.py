@@ -1,5 +1,6 @@
 """Standard output for results, standard error for everything else; the one place that knows the forms."""
 
+import contextlib
 import dataclasses
 import enum
 import json
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -70,6 +72,14 @@ def visible(value: object) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(visible(each) for each in value)
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(value))
+
+
+def pretty_lines(body: bytes) -> list[str]:
+    """Lines of a body for a terminal: JSON indented, each number with all its digits; all else as it is."""
+    if body.lstrip()[:1] in (b"{", b"["):
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            body = msgspec.json.format(body, indent=2)
+    return [visible(line) for line in body.decode("utf-8", "replace").splitlines()]
 
 
 def plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ Lies above the adapters on purpose: they get plain values out of it, never the S
 """
 
 from doorward.settings.derived import (
+    agent_token,
     deployment_key_file,
     index_file,
     issuers_of,
@@ -20,6 +21,7 @@ __all__ = [
     "LoadedSettings",
     "SecretSettings",
     "Settings",
+    "agent_token",
     "config_path",
     "deployment_key_file",
     "index_file",

@@ -68,6 +68,16 @@ def read_secret(source: SecretSettings) -> str:
     return text.strip()
 
 
+def agent_token() -> str:
+    """The token of DOORWARD_TOKEN, for commands that act as an agent; raises Misconfigured."""
+    token = os.environ.get("DOORWARD_TOKEN", "").strip()
+    if not token:
+        raise Misconfigured(
+            "there is no token to send it by", cause="token-absent", hint="put one into DOORWARD_TOKEN, or name a file"
+        )
+    return token
+
+
 def read_policy_files(folder: Path) -> dict[str, str]:
     """Text of each `*.yaml` in the folder, by name; raises Misconfigured."""
     try:

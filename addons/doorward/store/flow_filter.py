@@ -16,6 +16,7 @@ _KINDS_OF_RULES = ("role", "hold", "deny")  # entries write rules with what they
 class FlowFilter:
     """What a flow must be; a field that is None means any."""
 
+    request: str | None = None
     principal: str | None = None
     target: str | None = None
     decision: str | None = None
@@ -28,7 +29,7 @@ class FlowFilter:
         """Return the parts of a WHERE, to be joined by AND, and their values."""
         where: list[str] = []
         values: list[object] = []
-        for name in ("principal", "target", "decision", "executed"):
+        for name in ("request", "principal", "target", "decision", "executed"):
             if (value := getattr(self, name)) is not None:
                 where.append(f"{name} = ?")
                 values.append(value)

@@ -78,7 +78,7 @@ def filtered(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         if in_bodies and not text:
             raise click.UsageError("--in-bodies needs --text")
-        wanted = FlowFilter(principal, target, decision, executed, rule, since, until)
+        wanted = FlowFilter(None, principal, target, decision, executed, rule, since, until)
         return command(*given, chosen=Chosen(wanted, text or None, in_bodies), **rest)
 
     for option in reversed(_OPTIONS):

@@ -6,11 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 import click
-import msgspec
 
 from doorward.cli.flows.listing import unknown_request
 from doorward.cli.flows.reading import record_reader
-from doorward.cli.output import say, show_facts, show_json, show_table, visible
+from doorward.cli.output import pretty_lines, say, show_facts, show_json, show_table, visible
 from doorward.cli.record import open_index
 from doorward.core.recorded import RecordedFlow, parse_head, text_of
 from doorward.errors import Unavailable
@@ -59,8 +58,8 @@ def _show_messages(flow: RecordedFlow, heads: Mapping[str, bytes], texts: Mappin
                 click.echo(f"  {visible(header)}: {visible(value)}")
         if f"{name}_body" in texts:
             click.echo(f"\n{name}_body:")
-            for line in _pretty(texts[f"{name}_body"]).splitlines():
-                click.echo(f"  {visible(line)}")
+            for line in pretty_lines(texts[f"{name}_body"]):
+                click.echo(f"  {line}")
 
 
 async def _parts(settings: Settings, index: Index, row: FlowRow, why: str, *, bodies: bool) -> dict[str, bytes]:
@@ -74,13 +73,3 @@ async def _parts(settings: Settings, index: Index, row: FlowRow, why: str, *, bo
         if row.bodies:
             say("doorward: the ledger does not run: without URL and headers")
         return {}
-
-
-def _pretty(body: bytes) -> str:
-    """JSON on lines of its own, each number with all its digits; all else as it is."""
-    if body.lstrip()[:1] in (b"{", b"["):
-        try:
-            return msgspec.json.format(body, indent=2).decode("utf-8", "replace")
-        except (msgspec.DecodeError, RecursionError):
-            pass
-    return body.decode("utf-8", "replace")
