@@ -207,6 +207,13 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 
 
+def _types_of(fields: Mapping[str, str]) -> dict[str, tuple[type, ...]]:
+    return {name: tuple(_TYPES[one] for one in types.split("|")) for name, types in fields.items()}
+
+
+_ALLOWED: Final = {kind: (_types_of(row.fields), _types_of(row.optional)) for kind, row in KINDS.items()}
+
+
 def check_writer(kind: str, role: Role, through: Through) -> None:
     """Raise Refused unless this role may bring about such an entry through such a request."""
     row = KINDS.get(kind)
@@ -216,16 +223,18 @@ def check_writer(kind: str, role: Role, through: Through) -> None:
 
 def check_entry(kind: str, fields: Mapping[str, Json], bodies: Collection[str]) -> None:
     """Raise Refused unless fields and body names are exactly what the kind has."""
-    row = KINDS[kind]
-    for name, types in row.fields.items():
+    row, (required, optional) = KINDS[kind], _ALLOWED[kind]
+    for name, types in required.items():
         if name not in fields:
             raise malformed(f"{kind} lacks the field {name!r}")
-        _check_type(kind, name, types, fields[name])
-    if len(fields) > len(row.fields):
-        for name in fields.keys() - row.fields.keys():
-            if name not in row.optional:
+        if type(fields[name]) not in types:
+            raise malformed(f"{kind}: {name} is not {row.fields[name].replace('|', ' or ')}")
+    if len(fields) > len(required):
+        for name in fields.keys() - required.keys():
+            if name not in optional:
                 raise malformed(f"{kind} has no field {name[:40]!r}")
-            _check_type(kind, name, row.optional[name], fields[name])
+            if type(fields[name]) not in optional[name]:
+                raise malformed(f"{kind}: {name} is not {row.optional[name].replace('|', ' or ')}")
     for name in bodies:
         if name not in row.bodies and row.bodies != ("*",):
             raise malformed(f"{kind} has no body {name[:40]!r}")
@@ -252,8 +261,3 @@ def entry_bytes(
             hint="put what is long into a body",
         )
     return result
-
-
-def _check_type(kind: str, name: str, types: str, value: Json) -> None:
-    if not any(type(value) is _TYPES[one] for one in types.split("|")):
-        raise malformed(f"{kind}: {name} is not {types.replace('|', ' or ')}")

@@ -218,15 +218,15 @@ class LedgerClient:
         if self._stream.is_slow:
             raise _away("the ledger does not keep up")
         payload = format_frame(frame)
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
         self._waiting[frame.id] = answer
+        late = loop.call_later(timeout_s, _is_late, answer, timeout_s)
         self._send(payload)
         try:
-            async with asyncio.timeout(timeout_s):
-                return await answer
-        except TimeoutError:
-            raise _away(f"the ledger did not answer within {timeout_s:g} s") from None
+            return await answer
         finally:
+            late.cancel()
             self._waiting.pop(frame.id, None)
 
     def _send(self, payload: bytes) -> None:
@@ -326,6 +326,11 @@ class LedgerClient:
                 answer.set_exception(result)
             else:
                 answer.set_result(result)
+
+
+def _is_late(answer: asyncio.Future[Any], timeout_s: float) -> None:
+    if not answer.done():
+        answer.set_exception(_away(f"the ledger did not answer within {timeout_s:g} s"))
 
 
 def _away(message: str) -> Unavailable:

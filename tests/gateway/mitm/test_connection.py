@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from mitmproxy.http import MessageData
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler
 
@@ -18,7 +17,6 @@ READ = {
     ConnectionHandler.server_event: {"a2b42657ebe8bf6d"},
     ConnectionHandler.hook_task: {"9ac7970160526268"},
     ProxyConnectionHandler.handle_hook: {"9f8b52fd798203c9"},
-    MessageData.__post_init__: {"f65088e210cd9cc1"},
 }
 
 
