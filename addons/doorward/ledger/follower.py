@@ -19,7 +19,7 @@ from doorward.model import Entry
 from doorward.store.projection import Projection
 from doorward.store.segments import Segments
 
-_SOON_S: Final = 0.004
+_SOON_S: Final = 0.02
 _AGAIN_S: Final = 5.0
 _SMALL: Final = 32
 _LARGE: Final = 256

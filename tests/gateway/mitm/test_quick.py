@@ -48,7 +48,7 @@ def test_headers_are_found_as_upstream_finds_them(fields: Sequence[tuple[bytes, 
 def test_a_field_that_is_not_bytes_is_refused_as_upstream_does() -> None:
     for init in (quick._init, quick._stock_init):
         with pytest.raises(TypeError):
-            init(Headers.__new__(Headers), [("a", "b")])
+            init(Headers.__new__(Headers), [("a", "b")])  # type: ignore[list-item]
 
 
 def test_names_may_be_given_as_arguments_still() -> None:

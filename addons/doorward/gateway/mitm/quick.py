@@ -34,9 +34,8 @@ def _init(self: Headers, fields: Iterable[tuple[Any, Any]] = (), **headers: Any)
         _stock_init(self, fields, **headers)
         return
     self.fields = tuple((name, value) for name, value in fields)
-    for name, value in self.fields:
-        if not isinstance(name, bytes) or not isinstance(value, bytes):
-            raise TypeError("Header fields must be bytes.")
+    if not all(isinstance(each, bytes) for field in self.fields for each in field):
+        raise TypeError("Header fields must be bytes.")
 
 
 def _get(self: Headers, key: str | bytes, default: Any = None) -> Any:
