@@ -159,6 +159,16 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """A principal that may do nothing until somebody says otherwise."""
+
+    principal: str
+    person: str  # who did it: a user of the gateway's machine, "os/alice"
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Mask:
     """One field that was replaced: which rule, where, by what, how often."""
 

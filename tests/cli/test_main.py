@@ -17,6 +17,7 @@ COMMANDS = [
     "init",
     "ledger",
     "policy",
+    "principals",
     "serve",
     "status",
 ]

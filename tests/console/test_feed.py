@@ -3,6 +3,9 @@
 import asyncio
 from dataclasses import replace
 
+from doorward.core.entry import Role
+from doorward.ledger.channel import socket_path, unix_connect
+from doorward.ledger.client import LedgerClient
 from tests.console.test_stock import shown
 from tests.parts.console import CHANGE, running_console
 from tests.parts.provider import Provider
@@ -31,3 +34,22 @@ async def test_an_expired_hold_waits_no_longer(provider: Provider) -> None:
         assert flow["comment"].startswith("expired: ")
         answer = await anna.answer(hold)
         assert (answer.status_code, answer.json()["cause"]) == (409, "hold-expired")
+
+
+async def test_a_hold_that_a_block_withdrew_waits_no_longer(provider: Provider) -> None:
+    async with running_console(provider) as console, console.person("anna", "sre") as anna:
+        hold = await console.open_hold()
+        await shown(anna, "req-1", lambda flow: flow["intercepted"])
+        command = LedgerClient(unix_connect(socket_path(console.ledger.parent / "run", Role.COMMAND)), Role.COMMAND)
+        await command.start()
+        await command.set_block("corp:agent-7", is_block=True, reason="it went wild")
+        await command.close()
+        flow = await shown(anna, "req-1", lambda flow: not flow["intercepted"])
+        assert flow["comment"].startswith("withdrawn: ")
+        listed = (await anna.browser.get("/api/holds")).json()
+        assert (listed["open"], [each["state"] for each in listed["decided"]]) == ([], ["withdrawn"])
+        page = (await anna.browser.get(f"/approvals/{hold.id}")).text
+        assert "withdrawn" in page
+        assert "<textarea" not in page
+        answer = await anna.answer(hold)
+        assert (answer.status_code, answer.json()["cause"]) == (409, "hold-withdrawn")

@@ -1,7 +1,7 @@
 import pytest
 
-from doorward.errors import Unavailable
-from tests.parts.flows import finish, flow_for, lead, problem, run, tunnelled
+from doorward.errors import Refused, Unavailable
+from tests.parts.flows import answer, finish, flow_for, lead, problem, run, tunnelled
 from tests.parts.gateway import SECRET, Gateway
 from tests.parts.policies import policy_for
 from tests.parts.raw_target import RawTarget
@@ -55,3 +55,16 @@ async def test_a_secret_that_cannot_be_read_is_an_outcome(gateway: Gateway) -> N
     await run(gateway, "response", flow)
     (outcome,) = gateway.entries("request.outcome")
     assert (outcome.fields["cause"], outcome.fields["executed"]) == ("credential-unreadable", "no")
+
+
+async def test_a_refusal_that_came_while_the_answer_was_on_its_way_replaces_it(gateway: Gateway) -> None:
+    flow = flow_for(await tunnelled(gateway))
+    await run(gateway, "requestheaders", flow)
+    await run(gateway, "request", flow)
+    gateway.chain.wire(flow)
+    gateway.chain.exchanges.of(flow).refusal = Refused("blocked meanwhile", cause="principal-blocked")
+    flow.response = answer({"email": "ann@example.com"})
+    await run(gateway, "responseheaders", flow)
+    await run(gateway, "response", flow)
+    assert (problem(flow)["status"], problem(flow)["cause"]) == (403, "principal-blocked")
+    assert b"ann" not in (flow.response.content or b"")

@@ -47,7 +47,8 @@ async def test_a_ledger_that_may_not_write_more_goes_on_when_it_may(tmp_path: Pa
     acknowledged, error = await fill(client)
     assert error.cause in ("disk-full", "ledger-failed")
     assert len(acknowledged) > 20
-    results = await asyncio.gather(*(client.append(intent(f"s{n}")) for n in range(20)), return_exceptions=True)
+    large = {"request_body": os.urandom(20_000)}  # twenty of them have no room left, wherever exactly the limit hit
+    results = await asyncio.gather(*(client.append(intent(f"s{n}", large)) for n in range(20)), return_exceptions=True)
     assert any(isinstance(result, Unavailable) for result in results)
     acknowledged += [seq for result in results if not isinstance(result, BaseException) for seq in result.seqs]
     ledger.lift_limit()

@@ -101,14 +101,18 @@ async def test_subscribers_get_what_their_role_may_see(
     seen: dict[Role, list[Entry]] = {Role.WORKER: [], Role.CONSOLE: [], Role.COMMAND: []}
     worker.subscribe(seen[Role.WORKER].append)
     console.subscribe(seen[Role.CONSOLE].append)
-    (await ledger.client(Role.COMMAND)).subscribe(seen[Role.COMMAND].append)
+    command = await ledger.client(Role.COMMAND)
+    command.subscribe(seen[Role.COMMAND].append)
     await asyncio.sleep(0.05)
     await worker.append(intent("r1", {"request_head": b"{}"}))
     hold = (await worker.open_hold(held())).hold
     await console.decide_hold(hold.id, person=BOB, verdict="deny", reason="no", digest=hold.digest)
+    await command.set_block("corp:agent-9", is_block=True, reason="it went wild")
+    await command.set_block("corp:agent-9", is_block=False, reason="it is mended")
     await until(lambda: len(seen[Role.CONSOLE]) == 2)
-    assert [entry.kind for entry in seen[Role.WORKER]] == ["hold.opened", "hold.denied"]
-    assert seen[Role.CONSOLE] == ledger.entries()[1:]  # of requests the index tells
+    await until(lambda: len(seen[Role.WORKER]) == 2)
+    assert [entry.kind for entry in seen[Role.WORKER]] == ["principal.blocked", "principal.unblocked"]
+    assert seen[Role.CONSOLE] == ledger.entries()[1:3]  # of requests the index tells
     assert seen[Role.COMMAND] == []
 
 
@@ -134,17 +138,20 @@ async def test_a_subscriber_is_told_of_a_gap_after_a_restart(
     await until(lambda: seen)
 
 
-def rejected(message: str) -> NewEntry:
-    return NewEntry("policy.rejected", {"cause": "syntax", "message": message})
+async def block(command: LedgerClient, principal: str) -> None:
+    """An entry of six kilobytes that every worker gets."""
+    await command.set_block(principal, is_block=True, reason="語" * 2000)
 
 
-async def test_a_subscriber_that_does_not_read_stalls_nobody(ledger: RunningLedger, worker: LedgerClient) -> None:
+async def test_a_subscriber_that_does_not_read_stalls_nobody(ledger: RunningLedger) -> None:
     reader, writer = await asyncio.open_unix_connection(socket_path(ledger.runtime, Role.WORKER), limit=2**16)
     subscribe = msgspec.msgpack.encode(["Subscribe", 1])
     writer.write(format_frame(Hello(Role.WORKER, VERSION)) + LENGTH.pack(len(subscribe)) + subscribe)
     await asyncio.sleep(0.05)
-    for _ in range(80):
-        await asyncio.gather(*(worker.append(rejected("x" * 12_000)) for _ in range(10)))
+    command = await ledger.client(Role.COMMAND)
+    numbers = iter(range(1600))
+    for _ in range(32):
+        await asyncio.gather(*(block(command, f"corp:{next(numbers)}") for _ in range(50)))
     received: list[str] = []
     last = 0
     async with asyncio.timeout(20):
@@ -154,8 +161,8 @@ async def test_a_subscriber_that_does_not_read_stalls_nobody(ledger: RunningLedg
             received.append(frame[0])
             last = frame[1] if frame[0] == "Pushed" else last
     assert received[0] == "Welcome"
-    assert last < 800
-    await worker.append(rejected("after"))
+    assert last < 1600
+    await block(command, "corp:after")
     async with asyncio.timeout(5):
         await reader.readexactly(LENGTH.size)
     writer.close()

@@ -18,6 +18,7 @@ from doorward.core.policy import Policy
 from doorward.core.policy_file import load_policy
 from doorward.core.redaction.echo import EchoGuard
 from doorward.errors import Unavailable
+from doorward.gateway.blocks import Blocks
 from doorward.gateway.chain import Chain, TargetCredential
 from doorward.gateway.mitm.tls import Certificates
 from doorward.gateway.worker import Listener, make_master
@@ -171,10 +172,13 @@ class Gateway:
         listening.setblocking(False)
         self.listener = Listener(listening)
         self.port = self.listener.address[1]
+        self.blocks = Blocks(self.client)
+        await self.blocks.start()
         self.chain = Chain(
             self.settings,
             ledger=self.client,
             verifier=self.verifier,
+            blocks=self.blocks,
             policy=lambda: self.policy,
             certificates=Certificates(self.settings.ca),
             credentials={"target-token": cast("TargetCredential", self.credential)},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from doorward.errors import Misconfigured, Unavailable
-from doorward.store.segments import HOLDS, SEALS, Segments, read_entries, segment_paths
+from doorward.store.segments import BLOCKS, HOLDS, SEALS, Segments, read_entries, segment_paths
 from tests.parts.entries import NOW, intent_fields, rows
 
 
@@ -171,7 +171,9 @@ def test_checkpoints_are_due_after_enough_pages(segments: Segments, directory: P
 
 
 @pytest.mark.parametrize(
-    ("where", "name"), [(HOLDS, "entries_of_holds"), (SEALS, "entries_of_seals")], ids=["holds", "seals"]
+    ("where", "name"),
+    [(HOLDS, "entries_of_holds"), (BLOCKS, "entries_of_blocks"), (SEALS, "entries_of_seals")],
+    ids=["holds", "blocks", "seals"],
 )
 def test_what_the_start_reads_has_an_index(segments: Segments, directory: Path, where: str, name: str) -> None:
     write(segments, 1)

@@ -21,6 +21,7 @@ from doorward.cli.holds import holds
 from doorward.cli.init import init
 from doorward.cli.output import complain
 from doorward.cli.policy import policy
+from doorward.cli.principals import principals
 from doorward.cli.serve import console, gateway, ledger, serve
 from doorward.cli.status import status
 from doorward.errors import DoorwardError, Unavailable
@@ -48,7 +49,7 @@ def commands(context: click.Context, config: Path | None, debug: bool) -> None:
         logging.getLogger("doorward").setLevel(logging.DEBUG)
 
 
-for command in (agent, check, console, demo, flows, gateway, holds, init, ledger, policy, serve, status):
+for command in (agent, check, console, demo, flows, gateway, holds, init, ledger, policy, principals, serve, status):
     commands.add_command(command)
 
 

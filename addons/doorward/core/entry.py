@@ -34,7 +34,7 @@ class BodyRef(NamedTuple):
     size: int  # of the plain bytes
 
 
-type Through = Literal["append", "open_hold", "decide_hold", "read_body", "read_bodies", "ledger"]
+type Through = Literal["append", "open_hold", "decide_hold", "set_block", "read_body", "read_bodies", "ledger"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,12 @@ KINDS: Final[Mapping[str, Kind]] = {
     "hold.expired": Kind(_NOBODY, "ledger", {"hold": "text"}),
     "hold.withdrawn": Kind(_WORKER, "append", {"hold": "text", "cause": "text"}),
     "hold.used": Kind(_WORKER, "append", {"hold": "text", "request": "text", "digest": "text"}, {"asks": "list"}),
+    "principal.blocked": Kind(
+        _COMMAND, "set_block", {"principal": "text", "person": "text", "uid": "number", "reason": "text"}
+    ),
+    "principal.unblocked": Kind(
+        _COMMAND, "set_block", {"principal": "text", "person": "text", "uid": "number", "reason": "text"}
+    ),
     "record.read": Kind(
         _READERS, "read_body", {"reader": "text", "why": "text", "digest": "text"}, {"request": "text"}
     ),

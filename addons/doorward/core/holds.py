@@ -151,7 +151,7 @@ def checked_reason(reason: str) -> str:
     """Return the reason without outer blanks; raises Refused if it says nothing or is too long."""
     stripped = reason.strip()
     if not any(char.isprintable() and not char.isspace() for char in stripped):
-        raise Refused("an answer needs a reason", cause="reason-missing", hint="type why, in a few words")
+        raise Refused("a reason is needed", cause="reason-missing", hint="type why, in a few words")
     if len(stripped) > MAX_REASON_CHARS:
         raise Refused(f"a reason has at most {MAX_REASON_CHARS} characters", cause="reason-too-long")
     return stripped

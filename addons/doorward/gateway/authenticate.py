@@ -1,7 +1,7 @@
 """Who is asking: Proxy-Authorization -> verified token -> Principal.
 
 At CONNECT the token is bound to the connection, and verified again at each request inside
-the tunnel, since it may expire or be revoked meanwhile. A plain `http://` request carries
+the tunnel, since it may expire meanwhile; so is whether the principal was blocked. A plain `http://` request carries
 its own token. The header is taken off before any later step sees the request.
 """
 
@@ -14,6 +14,7 @@ from mitmproxy import http
 
 from doorward.errors import Unauthenticated
 from doorward.gateway.admission import Admission
+from doorward.gateway.blocks import Blocks
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.tunnels import Tunnel, Tunnels
@@ -33,10 +34,12 @@ class Authenticate:
         tunnels: Tunnels,
         verifier: TokenVerifier,
         admission: Admission,
+        blocks: Blocks,
         now: Callable[[], datetime],
     ) -> None:
         self.exchanges = exchanges
         self._tunnels = tunnels
+        self._blocks = blocks
         self._verifier = verifier
         self._admission = admission
         self._now = now
@@ -47,8 +50,10 @@ class Authenticate:
         label, token = _presented(flow.request.headers)
         exchange.label = label
         exchange.token = verified = self._verifier.remembered(token, self._now()) or await self._verify(token, exchange)
+        self._blocks.check(verified.principal)
         self._admission.identify(flow.client_conn, verified.principal)
-        self._tunnels[flow.client_conn] = Tunnel(token, label, flow.request.data.host.lower(), flow.request.data.port)
+        host, port = flow.request.data.host.lower(), flow.request.data.port
+        self._tunnels[flow.client_conn] = Tunnel(token, label, host, port, verified.principal.name)
 
     @request_step()
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
@@ -75,6 +80,7 @@ class Authenticate:
 
     def _admit(self, flow: http.HTTPFlow, token: VerifiedToken) -> None:
         """The connection of a tunnel counts since its CONNECT."""
+        self._blocks.check(token.principal)
         if flow.client_conn not in self._tunnels:
             self._admission.identify(flow.client_conn, token.principal)
         self._admission.ready(flow.client_conn)

@@ -21,6 +21,8 @@ from doorward.errors import DoorwardError, Misconfigured, Unavailable
 from doorward.gateway.admission import Admission
 from doorward.gateway.authenticate import Authenticate
 from doorward.gateway.authorize import Authorize
+from doorward.gateway.blocks import Blocks
+from doorward.gateway.cut import Cut
 from doorward.gateway.dial import Dial
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.hold import Hold
@@ -101,6 +103,7 @@ class Chain:
         *,
         ledger: LedgerClient,
         verifier: TokenVerifier,
+        blocks: Blocks,
         policy: Callable[[], Policy],
         certificates: Certificates,
         credentials: Mapping[str, TargetCredential],
@@ -127,13 +130,14 @@ class Chain:
             close=close,
         )
         tunnels = new_tunnels()
+        blocks.on_block = Cut(exchanges, tunnels, close)
         listener = (settings.tls.cert, settings.tls.key) if settings.tls else None
         replacer = Replacer(sentinel_for(key), key)
         headers = {alias: each.header for alias, each in settings.credentials.items()}
         self._inject = Inject(exchanges, credentials)
         self._record = Record(exchanges, ledger, self.refusals, recorded=limits.recorded_body)
         self.addons: tuple[object, ...] = (
-            Authenticate(exchanges, tunnels, verifier, self.admission, utc_now),
+            Authenticate(exchanges, tunnels, verifier, self.admission, blocks, utc_now),
             OnlyHttp(exchanges, tunnels, self.admission, self, certificates, policy, self._refuse_connection, listener),
             Interpret(
                 exchanges,
@@ -152,6 +156,7 @@ class Chain:
                 ledger,
                 policy,
                 verifier,
+                blocks,
                 utc_now,
                 wait_s=settings.hold.wait,
                 repeat_s=settings.hold.repeat,

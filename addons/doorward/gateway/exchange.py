@@ -92,6 +92,14 @@ class Exchanges:
             exchange = self._by_flow[flow] = Exchange(client=str(flow.client_conn.peername[0]))
         return exchange
 
+    def of_principal(self, name: str) -> list[tuple[http.HTTPFlow, Exchange]]:
+        """The flows of one principal whose end is not recorded yet."""
+        return [
+            (flow, exchange)
+            for flow, exchange in self._by_flow.items()
+            if exchange.token is not None and exchange.token.principal.name == name and not exchange.recorded
+        ]
+
     def of_client(self, client: connection.Client) -> list[tuple[http.HTTPFlow, Exchange]]:
         """All flows of one connection that are alive."""
         return [(flow, exchange) for flow, exchange in self._by_flow.items() if flow.client_conn is client]

@@ -14,6 +14,7 @@ from mitmproxy import connection, http
 
 from doorward.core.policy import Policy, decide
 from doorward.errors import Conflict, Refused, Unauthenticated, Unavailable, Unclear
+from doorward.gateway.blocks import Blocks
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import DEADLINE_S, request_step
 from doorward.gateway.refuse import denied
@@ -44,6 +45,7 @@ class Hold:
         ledger: HoldLedger,
         policy: Callable[[], Policy],
         verifier: TokenVerifier,
+        blocks: Blocks,
         now: Callable[[], datetime],
         *,
         wait_s: int,
@@ -56,6 +58,7 @@ class Hold:
         self._ledger = ledger
         self._policy = policy
         self._verifier = verifier
+        self._blocks = blocks
         self._now = now
         self._wait_s = wait_s
         self._repeat_s = repeat_s
@@ -81,6 +84,7 @@ class Hold:
             )
         if hold.state is HoldState.OPEN:
             hold = exchange.hold = await self._wait(hold, flow.client_conn)
+            self._blocks.check(action.principal)
         if hold.state is HoldState.OPEN:
             raise self._still_open(hold)
         if hold.state is not HoldState.APPROVED:

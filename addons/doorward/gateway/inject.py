@@ -56,7 +56,7 @@ class Inject:
         """The last look on the way back: our own refusal, or an answer that was cleared and recorded."""
         if exchange.refusal is None and not (exchange.cleared and exchange.recorded):
             raise Withheld("the answer was not cleared", cause="uncleared", hint="tell the operator the request's id")
-        if exchange.refusal is not None and flow.response is None:
+        if exchange.refusal is not None:  # anew: it may have come while the target's answer was on its way
             refuse(flow, exchange, exchange.refusal)
 
     def wire(self, flow: http.HTTPFlow) -> http.Request:

@@ -26,7 +26,7 @@ from doorward.model import Decision, HoldState, Json
 
 # RFC 9457, section 3.1.1: the type identifies the problem; a URN, since there is nothing to fetch.
 _TYPE = "urn:doorward:refusal:"
-_OF_THE_CONNECTION = frozenset({"target-changed"})  # causes that last as long as the connection
+_OF_THE_CONNECTION = frozenset({"target-changed", "principal-blocked"})  # causes that last as long as the connection
 _TITLES: tuple[tuple[type[DoorwardError], str], ...] = (
     (Unauthenticated, "no valid identity"),
     (TooLarge, "too large"),
@@ -74,6 +74,8 @@ def problem_response(error: DoorwardError, exchange: Exchange, executed: Execute
 def _title(error: DoorwardError) -> str:
     if error.cause == "held":
         return "waits for a person"
+    if error.cause == "principal-blocked":
+        return "blocked by the operator"
     return next((title for family, title in _TITLES if isinstance(error, family)), "refused by policy")
 
 

@@ -17,6 +17,7 @@ class Tunnel:
     label: str
     host: str
     port: int
+    principal: str  # whose token it is
 
 
 type Tunnels = WeakKeyDictionary[connection.Client, Tunnel]

@@ -1,7 +1,7 @@
 """One worker of the data plane: a mitmproxy Master with our chain and nothing else.
 
 Starts in the order that keeps the promises: ledger, own entries, credentials, policy with
-its authority, keys of the issuers, and only then the listener. Without a ledger it does not
+its authority, blocks, keys of the issuers, and only then the listener. Without a ledger it does not
 start; one that goes away later is waited for, and everything refused meanwhile. `doorward
 gateway` runs it.
 """
@@ -27,6 +27,7 @@ from mitmproxy.utils import asyncio_utils
 from doorward.core.entry import Role
 from doorward.core.policy import Policy
 from doorward.errors import DoorwardError, Unavailable
+from doorward.gateway.blocks import Blocks
 from doorward.gateway.build import started_entry
 from doorward.gateway.chain import Chain, TargetCredential, load_credentials
 from doorward.gateway.mitm.connection import Connection
@@ -134,6 +135,8 @@ async def run_worker(
             settings.policies, loaded.file.parent, settings.issuers, settings.credentials, ledger.append, accept
         )
         await _begin(loaded, ledger, credentials, policies, worker=str(os.getpid()))
+        blocks = Blocks(ledger)
+        await blocks.start()
         providers = Providers(issuers_of(settings))
         stack.push_async_callback(providers.stop)
         await providers.start()
@@ -142,6 +145,7 @@ async def run_worker(
             settings,
             ledger=ledger,
             verifier=TokenVerifier(issuers_of(settings), providers.rings, {}),
+            blocks=blocks,
             policy=policies,
             certificates=certificates(),
             credentials=credentials,
@@ -156,6 +160,7 @@ async def run_worker(
         background = [
             asyncio.create_task(work)
             for work in (
+                blocks.keep_up_for_ever(),
                 policies.watch_for_ever(),
                 _reload_on_signal(reload, policies),
                 chain.refusals.write_counts_for_ever(),

@@ -23,6 +23,7 @@ from doorward.ledger.frames import (
     Append,
     Appended,
     AppendedFrame,
+    BlocksFrame,
     BodiesFrame,
     BodyFrame,
     DecideHold,
@@ -33,6 +34,7 @@ from doorward.ledger.frames import (
     HoldOutcome,
     HoldRequest,
     HoldsFrame,
+    ListBlocks,
     ListHolds,
     NewEntryFrame,
     OpenHold,
@@ -42,6 +44,7 @@ from doorward.ledger.frames import (
     ReadHead,
     ReadHeads,
     Request,
+    SetBlock,
     ShowHold,
     Subscribe,
     WaitHold,
@@ -52,7 +55,7 @@ from doorward.ledger.frames import (
     parse_hold,
 )
 from doorward.ledger.framing import FrameStream
-from doorward.model import Entry, Hold, HoldState, NewEntry, Principal
+from doorward.model import Block, Entry, Hold, HoldState, NewEntry, Principal
 
 __all__ = ["Appended", "HoldAnswer", "HoldRequest", "LedgerClient"]
 
@@ -171,6 +174,19 @@ class LedgerClient:
         """Return one hold; raises Refused(cause="hold-unknown")."""
         answer = await self._ask(ShowHold(next(self._ids), hold_id), timeout_s)
         return parse_hold(answer.holds[0])
+
+    async def set_block(self, principal: str, *, is_block: bool, reason: str, timeout_s: float = 5) -> Appended:
+        """Block a principal or end its block (commands only); of a block the holds that it withdrew are numbered too.
+
+        Raises Conflict if it is so already, Refused for a name or reason that says nothing.
+        """
+        answer = await self._ask(SetBlock(next(self._ids), principal, is_block, reason), timeout_s)
+        return Appended(answer.seqs, answer.time)
+
+    async def blocks(self, timeout_s: float = 5) -> tuple[tuple[Block, ...], int]:
+        """Return the blocks that stand, oldest first, and as of which entry."""
+        answer = await self._ask(ListBlocks(next(self._ids)), timeout_s)
+        return answer.blocks, answer.seq
 
     async def read_body(
         self, digest: str, *, reader: str, why: str, request: str | None = None, timeout_s: float = 30
@@ -300,7 +316,7 @@ class LedgerClient:
                 self._tell_gap()
             case Failed():
                 self._settle(frame.id, parse_error(frame))
-            case AppendedFrame() | HoldsFrame() | BodyFrame() | BodiesFrame():
+            case AppendedFrame() | HoldsFrame() | BlocksFrame() | BodyFrame() | BodiesFrame():
                 self._settle(frame.id, frame)
 
     def _is_welcomed(self) -> None:

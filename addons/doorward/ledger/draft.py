@@ -1,4 +1,4 @@
-"""The transaction that is being put together: entries, bodies, and their effect on the holds.
+"""The transaction that is being put together: entries, bodies, and their effect on holds and blocks.
 
 One draft a batch. Each request adds to it and is taken back alone if it fails
 (`mark`, `undo`); at the end `writer` commits it as a whole or drops it.
@@ -11,6 +11,7 @@ from typing import Any
 
 from doorward.core.entry import BodyRef, check_entry, entry_bytes
 from doorward.evidence.merkle import leaf_hash
+from doorward.ledger.blocks import BlockBook
 from doorward.ledger.state import HoldBook
 from doorward.model import Entry, Json
 from doorward.store.bodies import pack_body
@@ -22,6 +23,7 @@ class Draft:
     """Rows to be committed at one time, and the entries as subscribers get them."""
 
     book: HoldBook
+    blocks: BlockBook
     seq: int  # of the last entry before, then of the last one added
     time: datetime
     rows: list[EntryRow] = field(default_factory=list)
@@ -47,6 +49,8 @@ class Draft:
         text = entry_bytes(self.seq + 1, self.time_text, kind, fields, refs)
         if kind.startswith("hold."):
             self.book.apply(kind, fields, self.time, summary)
+        elif kind.startswith("principal."):
+            self.blocks.apply(kind, fields, self.time)
         self.seq += 1
         self.rows.append(EntryRow(self.seq, self.time_text, kind, text.decode(), leaf_hash(text)))
         self.bodies.extend(
@@ -58,13 +62,14 @@ class Draft:
         self.entries.append(Entry(self.seq, self.time, kind, pushed))
         return self.seq
 
-    def mark(self) -> tuple[int, int, int]:
+    def mark(self) -> tuple[int, int, int, int]:
         """Return a point to which `undo` can go back."""
-        return len(self.rows), len(self.bodies), self.book.mark()
+        return len(self.rows), len(self.bodies), self.book.mark(), self.blocks.mark()
 
-    def undo(self, mark: tuple[int, int, int]) -> None:
+    def undo(self, mark: tuple[int, int, int, int]) -> None:
         """Take back what was added since the mark."""
-        rows, bodies, holds = mark
+        rows, bodies, holds, blocks = mark
         self.seq -= len(self.rows) - rows
         del self.rows[rows:], self.entries[rows:], self.bodies[bodies:]
         self.book.undo(holds)
+        self.blocks.undo(blocks)

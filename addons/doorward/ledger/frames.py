@@ -16,7 +16,7 @@ import msgspec
 
 from doorward.core.entry import Role
 from doorward.errors import Conflict, DoorwardError, Refused, TooLarge, TooMany, Unavailable
-from doorward.model import Approval, Ask, Hold, HoldState, Json, Principal
+from doorward.model import Approval, Ask, Block, Hold, HoldState, Json, Principal
 
 VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
@@ -116,6 +116,18 @@ class DecideHold(Request, frozen=True):
     digest: str
 
 
+class SetBlock(Request, frozen=True):
+    """Block a principal, or end its block; who asks is told by the socket."""
+
+    principal: str
+    is_block: bool
+    reason: str
+
+
+class ListBlocks(Request, frozen=True):
+    """Give the blocks that stand."""
+
+
 class ReadBody(Request, frozen=True):
     """Give a stored body, after recording who reads it and why."""
 
@@ -168,18 +180,9 @@ class Subscribe(Request, frozen=True):
     """Push entries from now on; answered only if it fails."""
 
 
+type Read = ListHolds | ShowHold | WaitHold | ListBlocks
 type Requested = (
-    Append
-    | OpenHold
-    | DecideHold
-    | ReadBody
-    | ReadHead
-    | ReadBodies
-    | ReadHeads
-    | WaitHold
-    | ListHolds
-    | ShowHold
-    | Subscribe
+    Append | OpenHold | DecideHold | SetBlock | ReadBody | ReadHead | ReadBodies | ReadHeads | Read | Subscribe
 )
 
 
@@ -219,6 +222,13 @@ class HoldsFrame(Request, frozen=True):
     outcome: str
 
 
+class BlocksFrame(Request, frozen=True):
+    """Answer to ListBlocks: as of the entry `seq`; what was pushed after it counts beside it."""
+
+    blocks: tuple[Block, ...]
+    seq: int
+
+
 class BodyFrame(Request, frozen=True):
     """Answer to ReadBody and ReadHead."""
 
@@ -254,7 +264,7 @@ class Gap(Frame, frozen=True):
 
 
 type FromClient = Hello | Requested
-type FromLedger = Welcome | AppendedFrame | HoldsFrame | BodyFrame | BodiesFrame | Failed | Pushed | Gap
+type FromLedger = Welcome | AppendedFrame | HoldsFrame | BlocksFrame | BodyFrame | BodiesFrame | Failed | Pushed | Gap
 
 _ERRORS: Final = {error.__name__: error for error in (Refused, TooLarge, Conflict, TooMany, Unavailable)}
 

@@ -7,6 +7,8 @@ looks at `is_slow` and stops when the other end does not read.
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -14,6 +16,7 @@ from doorward.errors import Refused
 from doorward.ledger.frames import LENGTH, MAX_FRAME_BYTES
 
 _SLOW_BYTES: Final = 4 * 1024 * 1024
+_UCRED: Final = struct.Struct("3i")  # pid, uid, gid; unix(7), SO_PEERCRED
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +88,14 @@ class FrameStream(asyncio.Protocol):
         self.is_slow = False
         if self._drained is not None:
             self._drained()
+
+    def peer_uid(self) -> int | None:
+        """Return the user at the other end, as the kernel noted it at the connect; None once it is closed."""
+        if self._transport is None:
+            return None
+        channel = self._transport.get_extra_info("socket")
+        _, uid, _ = _UCRED.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        return int(uid)
 
     def send(self, data: bytes) -> None:
         """Send bytes of whole frames; nothing happens on a closed stream."""

@@ -23,7 +23,7 @@ from doorward.ledger.frames import (
 )
 from doorward.ledger.framing import FrameStream
 
-SUBSCRIPTIONS: Final[Mapping[Role, tuple[str, ...]]] = {Role.CONSOLE: ("hold.",), Role.WORKER: ("hold.", "policy.")}
+SUBSCRIPTIONS: Final[Mapping[Role, tuple[str, ...]]] = {Role.CONSOLE: ("hold.",), Role.WORKER: ("principal.",)}
 
 _MAX_PENDING_BYTES: Final = 128 * 1024 * 1024
 

@@ -14,23 +14,28 @@ from typing import Any, Final, NamedTuple
 
 from doorward.core.entry import Role, check_writer
 from doorward.errors import DoorwardError, Refused
+from doorward.ledger.blocks import BlockOrder
 from doorward.ledger.follower import Follower
 from doorward.ledger.frames import (
     MOST_BODIES,
     MOST_HEADS,
     Appended,
     AppendedFrame,
+    BlocksFrame,
     BodiesFrame,
     BodyFrame,
     HoldAnswer,
     HoldsFrame,
+    ListBlocks,
     ListHolds,
     Pushed,
+    Read,
     ReadBodies,
     ReadBody,
     ReadHead,
     ReadHeads,
     Requested,
+    SetBlock,
     ShowHold,
     Subscribe,
     WaitHold,
@@ -70,7 +75,7 @@ class Sequencer:
         self._follower = follower
         self._waiters = Waiters(writer.book)
         self._queue: deque[_Item] = deque()
-        self._reads: deque[tuple[Peer, ListHolds | ShowHold | WaitHold, int]] = deque()
+        self._reads: deque[tuple[Peer, Read, int]] = deque()
         self._planned = False
         self._peers: set[Peer] = set()
         self._searches: set[asyncio.Task[None]] = set()
@@ -118,9 +123,15 @@ class Sequencer:
                 else:
                     peer.fail(request.id, Refused(f"a {peer.role} cannot subscribe", cause="kind-not-allowed"))
                     peer.flush()
-            case ListHolds() | ShowHold() | WaitHold():
+            case ListHolds() | ShowHold() | WaitHold() | ListBlocks():
                 self._reads.append((peer, request, size))
                 self._plan()
+            case SetBlock():
+                uid = peer.stream.peer_uid()
+                if uid is not None:  # else it is gone
+                    order = BlockOrder(request.id, request.principal, request.is_block, request.reason, uid)
+                    self._queue.append(_Item(peer.role, order, size, peer))
+                    self._plan()
             case _:
                 self._queue.append(_Item(peer.role, request, size, peer))
                 self._plan()
@@ -173,7 +184,6 @@ class Sequencer:
                     to_flush.add(item.answered)
             elif not item.answered.done():
                 item.answered.set_result(answer)
-        to_flush.update(self._waiters.changed(committed.holds))
         for entry in committed.entries:
             wanting = [peer for peer in self._peers if peer.wants(entry.kind)]
             if wanting:
@@ -181,6 +191,8 @@ class Sequencer:
                 for peer in wanting:
                     peer.push(frame)
                 to_flush.update(wanting)
+        # After the pushes: who waits for a hold of a blocked principal knows of the block when it is told.
+        to_flush.update(self._waiters.changed(committed.holds))
         while self._reads:
             peer, request, size = self._reads.popleft()
             peer.done(size)
@@ -189,7 +201,7 @@ class Sequencer:
                 to_flush.add(peer)
         return to_flush
 
-    def _read(self, peer: Peer, request: ListHolds | ShowHold | WaitHold) -> None:
+    def _read(self, peer: Peer, request: Read) -> None:
         book = self._writer.book
         try:
             match request:
@@ -200,6 +212,9 @@ class Sequencer:
                     peer.answer(HoldsFrame(request.id, (format_hold(book.hold(request.hold)),), ""))
                 case WaitHold():
                     self._waiters.add(peer, request)
+                case ListBlocks():
+                    blocks, seq = self._writer.blocks.blocks(), self._writer.segments.last_seq
+                    peer.answer(BlocksFrame(request.id, blocks, seq))
         except DoorwardError as error:
             peer.fail(request.id, error)
 

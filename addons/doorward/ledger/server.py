@@ -1,4 +1,4 @@
-"""The ledger process: opens the files, recalls the holds, listens, and runs until told to stop.
+"""The ledger process: opens the files, recalls holds and blocks, listens, and runs until told to stop.
 
 `serve_ledger` is what `doorward ledger` runs. The order of requests and their commits are
 in `sequencer`, what they mean in `writer`; sockets are made in `channel`.
@@ -18,15 +18,17 @@ import msgspec
 
 from doorward.core.entry import Role
 from doorward.errors import DoorwardError, Refused, Unavailable
+from doorward.ledger.blocks import BlockBook
 from doorward.ledger.channel import listen_at, receive_channel, socket_path
 from doorward.ledger.follower import Follower
 from doorward.ledger.sequencer import Sequencer
 from doorward.ledger.state import HoldBook
 from doorward.ledger.writer import Writer
+from doorward.model import Entry
 from doorward.store.lock import writer_lock
 from doorward.store.rebuild import SEGMENTS, open_index
 from doorward.store.sealing import seal, unsealed
-from doorward.store.segments import HOLDS, Segments
+from doorward.store.segments import BLOCKS, HOLDS, Segments
 
 _SEAL_AGAIN_S: Final = 2.0
 _RESERVE_BYTES: Final = 16 * 1024 * 1024
@@ -86,7 +88,8 @@ async def _opened(
         stack.enter_context(writer_lock(path))
         segments = Segments.open(path / SEGMENTS)
         stack.callback(segments.close)
-        writer = Writer(segments, recall(segments), clock=clock, reserve_bytes=reserve_bytes)
+        book, blocks = recall(segments), recall_blocks(segments)
+        writer = Writer(segments, book, blocks, clock=clock, reserve_bytes=reserve_bytes)
         follower = Follower(open_index(path, segments.last_seq), segments)
         stack.callback(follower.close)
         sequencer = Sequencer(writer, follower)
@@ -103,9 +106,7 @@ def recall(segments: Segments) -> HoldBook:
         try:
             book.apply(entry.kind, fields, entry.time)
         except Refused as error:
-            raise Unavailable(
-                f"entry {entry.seq} does not fit the ones before: {error.message}", cause="store-damaged"
-            ) from error
+            raise _unfit(entry, error) from error
         if entry.kind == "hold.opened":
             summaries[fields["hold"]] = fields["bodies"]["summary"]["digest"]
         book.settle()
@@ -115,6 +116,22 @@ def recall(segments: Segments) -> HoldBook:
         if summary is not None:
             book.describe(hold.id, msgspec.json.decode(summary))
     return book
+
+
+def recall_blocks(segments: Segments) -> BlockBook:
+    """Rebuild which principals are blocked; raises Unavailable if the entries make no sense."""
+    blocks = BlockBook()
+    for entry in segments.entries(where=BLOCKS):
+        try:
+            blocks.apply(entry.kind, entry.fields, entry.time)
+        except Refused as error:
+            raise _unfit(entry, error) from error
+    blocks.settle()
+    return blocks
+
+
+def _unfit(entry: Entry, error: Refused) -> Unavailable:
+    return Unavailable(f"entry {entry.seq} does not fit the ones before: {error.message}", cause="store-damaged")
 
 
 @asynccontextmanager

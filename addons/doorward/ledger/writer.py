@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+from doorward.core.blocks import check_name
 from doorward.core.canonical import canonical_bytes
 from doorward.core.entry import Role, check_writer
 from doorward.core.holds import (
@@ -28,6 +29,7 @@ from doorward.core.holds import (
     same_asks,
 )
 from doorward.errors import Conflict, DoorwardError, Refused, TooMany, Unavailable
+from doorward.ledger.blocks import BlockBook, BlockOrder, person_of
 from doorward.ledger.draft import Draft
 from doorward.ledger.frames import (
     Append,
@@ -47,7 +49,7 @@ from doorward.store.segments import Segments
 
 _MOST_OPEN: Final = 1000  # whatever a worker says
 
-type Write = Append | OpenHold | DecideHold | ReadBody | ReadBodies | Seal
+type Write = Append | OpenHold | DecideHold | BlockOrder | ReadBody | ReadBodies | Seal
 type Answer = Appended | HoldAnswer | Hold | DoorwardError
 
 
@@ -62,13 +64,20 @@ class Committed:
 
 
 class Writer:
-    """Segments and the state of the holds, changed together or not at all."""
+    """Segments and the state of holds and blocks, changed together or not at all."""
 
     def __init__(
-        self, segments: Segments, book: HoldBook, *, clock: Callable[[], datetime], reserve_bytes: int
+        self,
+        segments: Segments,
+        book: HoldBook,
+        blocks: BlockBook,
+        *,
+        clock: Callable[[], datetime],
+        reserve_bytes: int,
     ) -> None:
         self.segments = segments
         self.book = book
+        self.blocks = blocks
         self._clock = clock
         self._reserve_bytes = reserve_bytes
         self._in_doubt = False  # after a failed commit, until the end of the segment was looked at
@@ -91,7 +100,7 @@ class Writer:
                     raise
                 return Committed((error,) * len(requests), (), {}, failed=True)
             self._in_doubt = False
-        draft = Draft(self.book, self.segments.last_seq, self.now())
+        draft = Draft(self.book, self.blocks, self.segments.last_seq, self.now())
         scarce = self._is_scarce() if requests else False
         for hold_id in self.book.due(draft.time):
             draft.add("hold.expired", {"hold": hold_id})
@@ -103,7 +112,9 @@ class Writer:
                 self._in_doubt = True
                 self.book.undo(0)
                 self.book.settle()
+                self.blocks.undo(0)
                 return Committed((_failed(error),) * len(requests), (), {}, failed=True)
+        self.blocks.settle()
         return Committed(tuple(answers), tuple(draft.entries), self.book.settle())
 
     def _answer(self, role: Role | None, request: Write, draft: Draft, scarce: bool) -> Answer:
@@ -122,6 +133,8 @@ class Writer:
                     return self._open(role, request, draft)
                 case DecideHold():
                     return self._decide(role, request, draft)
+                case BlockOrder():
+                    return self._set_block(role, request, draft)
                 case ReadBody():
                     return self._read(role, request, draft)
                 case ReadBodies():
@@ -144,10 +157,13 @@ class Writer:
             seqs.append(draft.add(entry.kind, entry.fields, entry.bodies))
             if entry.kind == "hold.used":
                 self._check_use(entry.fields)
+            elif entry.kind == "request.intent":
+                self.blocks.check(entry.fields["principal"])
         return Appended(tuple(seqs), draft.time)
 
     def _check_use(self, used: dict[str, Any]) -> None:
         hold = self.book.hold(used["hold"])
+        self.blocks.check(hold.principal)
         if used["digest"] != hold.digest:
             raise Conflict("the approval is for another digest", cause="digest-differs")
         if "asks" in used and not same_asks(parse_asks(used["asks"]), hold.asks):
@@ -155,6 +171,7 @@ class Writer:
 
     def _open(self, role: Role | None, request: OpenHold, draft: Draft) -> HoldAnswer:
         _check(role, "hold.opened", "open_hold")
+        self.blocks.check(request.principal)
         check_asks(request.asks)
         known = self.book.latest(request.principal, request.digest)
         if known is not None and known.state in (HoldState.OPEN, HoldState.APPROVED):
@@ -191,6 +208,7 @@ class Writer:
         hold = self.book.hold(request.hold)
         if hold.state is not HoldState.OPEN:
             raise Conflict(f"the hold is {hold.state}", cause=f"hold-{hold.state}")
+        self.blocks.check(request.person.name)
         may_answer(hold, request.person)
         if not secrets.compare_digest(request.digest.encode(), hold.digest.encode()):
             raise Refused(
@@ -215,6 +233,24 @@ class Writer:
                 fields["expires_at"] = format_time(expiry(hold.asks, draft.time))
         draft.add(kind, fields)
         return self.book.hold(hold.id)
+
+    def _set_block(self, role: Role | None, order: BlockOrder, draft: Draft) -> Appended:
+        """Block, and withdraw what could still be approved or used; or end a block."""
+        kind = "principal.blocked" if order.is_block else "principal.unblocked"
+        _check(role, kind, "set_block")
+        check_name(order.principal)
+        fields: dict[str, Any] = {
+            "principal": order.principal,
+            "person": person_of(order.uid),
+            "uid": order.uid,
+            "reason": checked_reason(order.reason),
+        }
+        seqs = [draft.add(kind, fields)]
+        if order.is_block:
+            alive = (HoldState.OPEN, HoldState.APPROVED)
+            holds = [each for each in self.book.holds() if each.principal == order.principal and each.state in alive]
+            seqs.extend(draft.add("hold.withdrawn", {"hold": hold.id, "cause": "principal-blocked"}) for hold in holds)
+        return Appended(tuple(seqs), draft.time)
 
     def _read(self, role: Role | None, request: ReadBody, draft: Draft) -> Appended:
         _check(role, "record.read", "read_body")

@@ -31,6 +31,7 @@ _PAGE: Final = 4096
 _PAGES_A_COMMIT: Final = 5
 
 HOLDS: Final = "kind >= 'hold.' AND kind < 'hold/'"  # as the partial indexes of migrations/segment.py say it
+BLOCKS: Final = "kind >= 'principal.' AND kind < 'principal/'"
 SEALS: Final = "kind = 'segment.sealed'"
 
 
@@ -143,7 +144,7 @@ class Segments:
             self._current.checkpoint()
 
     def entries(self, after: int = 0, where: str = "1") -> Generator[Entry]:
-        """Return the entries above `after` in order; `where` is HOLDS, SEALS, or nothing."""
+        """Return the entries above `after` in order; `where` is HOLDS, BLOCKS, SEALS, or nothing."""
         return read_entries(self.paths, after, where)
 
     def body(self, digest: str, names: Collection[str] | None = None) -> bytes | None:

@@ -34,3 +34,8 @@ def _entries_and_bodies(db: Database) -> None:
         "CREATE INDEX entries_of_seals ON entries(seq) WHERE kind = 'segment.sealed'",
     ):
         db.execute(statement)
+
+
+@segment(name="0002-blocks")
+def _blocks(db: Database) -> None:
+    db.execute("CREATE INDEX entries_of_blocks ON entries(seq) WHERE kind >= 'principal.' AND kind < 'principal/'")
