@@ -16,6 +16,7 @@ class RawTarget:
         self.answer: bytes | Callable[[bytes], bytes] = OK
         self.then_close = False
         self.got: list[bytes] = []  # requests, head and body, as they arrived
+        self.left: list[bytes] = []  # what came behind them and is no whole request
         self.connections = 0
         self.writers: list[asyncio.StreamWriter] = []
         self.server_name: str | None = None
@@ -64,7 +65,9 @@ class RawTarget:
                 await writer.drain()
                 if self.then_close:
                     return
-        except (OSError, asyncio.IncompleteReadError):
+        except asyncio.IncompleteReadError as error:
+            self.left += [error.partial] if error.partial else []
+        except OSError:
             pass
         finally:
             self._tasks.discard(task)

@@ -44,12 +44,17 @@ class Admission:
         self._strangers: dict[str, _Entrant] = {}  # those without a principal, oldest first
         self._by_principal: dict[str, set[str]] = {}
 
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
     def enter(self, client: connection.Client) -> bool:
         """One was accepted. Where there is no room the oldest stranger gives way; False if that is this one."""
         entrant = _Entrant(client, None)
         self._open[client.id] = self._strangers[client.id] = entrant
         self._wait(entrant)
-        if len(self._open) <= self._most:
+        if self.open <= self._most:
             return True
         oldest = next(iter(self._strangers.values())).client
         self.leave(oldest)
