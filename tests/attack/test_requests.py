@@ -129,6 +129,16 @@ async def test_the_refusal_of_a_head_request_has_no_body_that_a_client_would_tak
     assert (await agent.ask(get())).status == 200
 
 
+async def test_an_empty_query_is_none_on_the_wire_as_in_the_digest(gateway: Gateway, target: RawTarget) -> None:
+    """One approval and one digest stand for one request in bytes."""
+    agent = await gateway.tunnel()
+    for path in ("/v1/a", "/v1/a?"):
+        assert (await agent.ask(get(path))).status == 200
+    assert target.got[0] == target.got[1]
+    first, second = gateway.entries("request.intent")
+    assert first.fields["digest"] == second.fields["digest"]
+
+
 RAW_DEFLATE = zlib.compress(b'{"a": 1}', wbits=-15)
 CODED = {
     "bare-deflate": ("deflate", RAW_DEFLATE),

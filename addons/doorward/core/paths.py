@@ -2,8 +2,8 @@
 
 The rules are matched against what this module decodes, the target decodes the same text once more
 by its own rules; so everything that two decoders could read differently is refused here, with a
-cause of its own, and what remains goes on the wire exactly as it came. It does not look at scheme,
-host or authority (the gateway rewrites those), and it changes no byte. Called by
+cause of its own, and what remains goes on the wire exactly as it came, but for a ? with nothing
+behind it. It does not look at scheme, host or authority (the gateway rewrites those). Called by
 `core.plain_http`; the grammar is RFC 3986, section 3.3 and 3.4, narrowed.
 """
 

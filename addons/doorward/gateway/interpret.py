@@ -19,7 +19,7 @@ from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.refuse import unknown_host
 from doorward.gateway.tunnels import Tunnel, Tunnels
-from doorward.model import Target
+from doorward.model import Action, Target
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST_HINT = "send each request with the host of its tunnel or URL, once"
@@ -101,7 +101,7 @@ class Interpret:
                 cause="write-back",
                 hint="leave the masked fields out of what you write",
             )
-        _forward(request, action.headers, target)
+        _forward(request, action)
 
     def _check_all_of(self, client: connection.Client) -> None:
         """Streams of HTTP/2 wait side by side: what was small on the wire may be much in memory."""
@@ -168,9 +168,11 @@ def _point_at(request: http.Request, target: Target) -> None:
         request.headers.insert(0, "Host", authority)
 
 
-def _forward(request: http.Request, headers: tuple[tuple[str, str], ...], target: Target) -> None:
+def _forward(request: http.Request, action: Action) -> None:
     """Replace the head by what was read; the body always goes with its length (no smuggling from HTTP/2)."""
-    kept = [(n, v) for n, v in headers if n not in ("content-length", "accept-encoding")]
+    # Else `/a?` would go out where `/a` was read, digested and approved.
+    request.data.path = (action.raw_path + (f"?{action.raw_query}" if action.raw_query else "")).encode()
+    kept = [(n, v) for n, v in action.headers if n not in ("content-length", "accept-encoding")]
     host = request.headers.get("host")
     fields = ([("Host", host)] if host else []) + [*kept, ("accept-encoding", "identity")]
     content = request.raw_content or b""
