@@ -18,8 +18,6 @@ from doorward.store.segments import segment_paths
 from tests.ledger.process import LedgerProcess, WriterProcess
 from tests.parts.entries import intent, outcome
 
-ROUNDS = 20
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -69,16 +67,19 @@ def check(path: Path, acknowledged: dict[int, str]) -> int:
     return len(seqs)
 
 
-async def test_a_killed_ledger_loses_nothing_that_it_acknowledged(path: Path, runtime: Path) -> None:
+@pytest.mark.parametrize(
+    "rounds", [20, pytest.param(1000, marks=[pytest.mark.deep, pytest.mark.timeout(3600)])], ids=["short", "long"]
+)
+async def test_a_killed_ledger_loses_nothing_that_it_acknowledged(path: Path, runtime: Path, rounds: int) -> None:
     acknowledged: dict[int, str] = {}
     chance = random.Random(4)
-    for number in range(ROUNDS):
+    for number in range(rounds):
         ledger = LedgerProcess(path, runtime)
         writing = asyncio.create_task(traffic(runtime, acknowledged, f"round{number}"))
         await asyncio.sleep(0.05 + 0.25 * chance.random())
         ledger.kill()
         await writing
-    assert check(path, acknowledged) > 20 * ROUNDS
+    assert check(path, acknowledged) > 20 * rounds
     ledger = LedgerProcess(path, runtime)
     assert ledger.stop() == 0
     last = check(path, acknowledged)
