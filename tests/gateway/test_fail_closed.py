@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from mitmproxy import http
 
+from doorward.errors import Withheld
 from doorward.gateway import guard
 from doorward.gateway.chain import HOOK_NAMES
 from doorward.gateway.exchange import Exchange
 from tests.parts.flows import client, connect, finish, flow_for, lead, problem, tunnelled
 from tests.parts.gateway import SECRET, Gateway, get
+from tests.parts.policies import policy_for
 from tests.parts.raw_target import RawTarget
 
 ORDER = ["Authenticate", "OnlyHttp", "Interpret", "Authorize", "Redact", "Hold", "Record", "Dial", "Inject"]
@@ -20,7 +22,7 @@ STEPS = {
     "http_connect": ["Authenticate", "OnlyHttp"],
     "requestheaders": ["Authenticate", "Interpret"],
     "request": ["Interpret", "Authorize", "Redact", "Hold", "Record", "Dial", "Inject"],
-    "responseheaders": ["Redact"],
+    "responseheaders": ["Redact", "Inject"],
     "response": ["Redact", "Record", "Inject"],
     "http_connect_error": ["Record"],
     "error": ["Record"],
@@ -145,6 +147,39 @@ async def test_a_step_that_raises_on_the_way_back(gateway: Gateway, hook: str, s
     assert "Retry-After" not in (flow.response.headers if flow.response else {})
     outcomes = [each for each in gateway.entries("request.outcome") if each.fields["request"] == exchange.id]
     assert len(outcomes) == (0 if step == "Record" else 1)  # an intent without one is reported as unknown
+
+
+@pytest.mark.parametrize(("hook", "step"), ON_THE_WAY_BACK)
+async def test_a_step_that_raises_while_an_answer_streams(
+    gateway: Gateway, target: RawTarget, hook: str, step: str
+) -> None:
+    policy = policy_for(target)
+    del policy["masks"]
+    gateway.policy = gateway.read_policy(policy)
+    target.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n...\r\n0\r\n\r\n"
+    poison(gateway, hook, step)
+    agent = await gateway.tunnel()
+    await agent.send(get())
+    answer = await agent.read()
+    if hook == "responseheaders":
+        assert (answer.status, answer.problem["cause"]) == (502, "gateway-error")
+    else:  # the head is out; the end never comes
+        assert (answer.status, await agent.closed()) == (200, b"3\r\n...\r\n")
+
+
+@pytest.mark.parametrize("step", ["Redact", "Inject"])
+@pytest.mark.parametrize("stream", [True, lambda piece: piece], ids=["as-it-is", "through-another"])
+async def test_a_stream_that_no_step_made_is_not_begun(gateway: Gateway, step: str, stream: Any) -> None:
+    flow = flow_for(await tunnelled(gateway))
+    before(gateway, "responseheaders", step, lambda f: setattr(f.response, "stream", stream))
+    await lead(gateway, flow)
+    if step == "Redact":  # it stops there
+        assert flow.response is not None
+        assert (flow.response.status_code, flow.response.stream) == (200, False)
+    else:
+        assert problem(flow)["cause"] == "uncleared"
+    with pytest.raises(Withheld):
+        gateway.chain.begun(flow)
 
 
 @pytest.mark.parametrize("step", STEPS["http_connect"])

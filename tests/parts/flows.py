@@ -107,10 +107,26 @@ async def lead(
     sent = None
     if flow.response is None:
         sent = gateway.chain.wire(flow)
-        flow.response = says or answer()
-    await run(gateway, "responseheaders", flow)
+        says = says or answer()
+        body, says.raw_content = says.raw_content or b"", None
+        flow.response = says
+        await run(gateway, "responseheaders", flow)
+        take_body(gateway, flow, body)
+    else:
+        await run(gateway, "responseheaders", flow)
     await run(gateway, "response", flow)
     return sent, gateway.chain.exchanges.of(flow)
+
+
+def take_body(gateway: Gateway, flow: http.HTTPFlow, body: bytes) -> None:
+    """As the layers do: through the stream that a step put on the answer, or as a whole into what is there."""
+    assert flow.response is not None
+    stream = flow.response.stream
+    if callable(stream):
+        gateway.chain.begun(flow)
+        flow.response.raw_content = b"".join([*stream(body), *stream(b"")])
+    else:
+        flow.response.raw_content = body
 
 
 def problem(flow: http.HTTPFlow) -> dict[str, Any]:

@@ -27,8 +27,10 @@ class Http2Agent:
         self.events: list[h2.events.Event] = []
 
     @classmethod
-    async def tunnel(cls, gateway: Gateway, host: str = "billing.internal") -> "Http2Agent":
-        made = cls(await gateway.tunnel(host, alpn="h2"))
+    async def tunnel(
+        cls, gateway: Gateway, host: str = "billing.internal", *, token: str | None = None
+    ) -> "Http2Agent":
+        made = cls(await gateway.tunnel(host, alpn="h2", token=token))
         made.connection.initiate_connection()
         await made.flush()
         return made

@@ -50,6 +50,7 @@ class Http2Target:
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(*tls)
         self._context.set_alpn_protocols(["h2"])
+        self.unsent: dict[int, int] = {}  # by stream: bytes of its answer for which there is no window yet
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -77,6 +78,7 @@ class Http2Target:
         connection = h2.connection.H2Connection(config)
         connection.initiate_connection()
         requests: dict[int, Http2Got] = {}
+        answers: dict[int, tuple[Http2Answer, bytes]] = {}  # and what is still to be sent
         try:
             writer.write(connection.data_to_send())
             while data := await reader.read(65536):
@@ -91,7 +93,12 @@ class Http2Target:
                             requests[at].trailers = [(bytes(name), bytes(value)) for name, value in fields]
                         case h2.events.StreamEnded(stream_id=at):
                             self.got.append(requests[at])
-                            self._say(connection, at, requests[at])
+                            answer = self._begin(connection, at, requests[at])
+                            answers[at] = (answer, answer.body)
+                        case h2.events.StreamReset(stream_id=at):
+                            answers.pop(at, None)
+                for at in list(answers):
+                    self._go_on(connection, at, answers)
                 writer.write(connection.data_to_send())
                 await writer.drain()
         except OSError:
@@ -100,13 +107,26 @@ class Http2Target:
             self._tasks.discard(task)
             writer.close()
 
-    def _say(self, connection: h2.connection.H2Connection, at: int, got: Http2Got) -> None:
+    def _begin(self, connection: h2.connection.H2Connection, at: int, got: Http2Got) -> Http2Answer:
         answer = self.answer(got) if callable(self.answer) else self.answer
         for early in answer.before:
             connection.send_headers(at, list(early))
         connection.send_headers(at, list(answer.fields))
-        if answer.body:
-            connection.send_data(at, answer.body)
+        return answer
+
+    def _go_on(
+        self, connection: h2.connection.H2Connection, at: int, answers: dict[int, tuple[Http2Answer, bytes]]
+    ) -> None:
+        """Send what the window lets pass, and the end behind it."""
+        answer, body = answers[at]
+        while size := min(len(body), connection.local_flow_control_window(at), connection.max_outbound_frame_size):
+            connection.send_data(at, body[:size])
+            body = body[size:]
+        self.unsent[at] = len(body)
+        if body:
+            answers[at] = (answer, body)
+            return
+        del answers[at]
         if answer.reset:
             connection.reset_stream(at)
         elif answer.trailers:

@@ -4,10 +4,11 @@ from typing import Any
 
 from tests.parts.http2_target import Http2Target
 from tests.parts.raw_target import RawTarget
+from tests.parts.stream_target import StreamTarget
 from tests.parts.target import Target
 
 
-def policy_for(target: Target | RawTarget | Http2Target, **parts: Any) -> dict[str, Any]:
+def policy_for(target: Target | RawTarget | Http2Target | StreamTarget, **parts: Any) -> dict[str, Any]:
     """Agents may read /v1, may write with a hold; e-mails are masked."""
     policy: dict[str, Any] = {
         "targets": {

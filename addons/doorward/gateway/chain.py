@@ -7,6 +7,7 @@ lets nothing go that was not cleared and recorded. The only importer of `credent
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +18,7 @@ from doorward.core.policy import Policy
 from doorward.core.redaction.echo import EchoGuard
 from doorward.core.redaction.masks import Replacer, sentinel_for
 from doorward.credentials.credential import Credential, CredentialSource, CredentialSpec
-from doorward.errors import DoorwardError, Misconfigured, Unavailable
+from doorward.errors import DoorwardError, Misconfigured, TargetFailed, Unauthenticated, Unavailable, Withheld
 from doorward.gateway.admission import Admission
 from doorward.gateway.authenticate import Authenticate
 from doorward.gateway.authorize import Authorize
@@ -182,6 +183,38 @@ class Chain:
             exchange.answered = True  # the head of an answer is here, whatever became of the rest
         if exchange.refusal is None and not exchange.recorded:
             exchange.refusal = error
+
+    def is_refused(self, flow: http.HTTPFlow) -> bool:
+        """Whether our page is the answer."""
+        return self.exchanges.of(flow).refusal is not None
+
+    def begun(self, flow: http.HTTPFlow) -> None:
+        """The head of a stream leaves; raises Withheld for one that no step made."""
+        stream = self.exchanges.of(flow).stream
+        if stream is None or flow.response is None or flow.response.stream is not stream:
+            raise Withheld("the answer was not cleared", cause="uncleared", hint="tell the operator the request's id")
+        stream.begun = True
+
+    def stream_left_s(self, flow: http.HTTPFlow) -> float:
+        """Until the token expires, or until nothing came for too long."""
+        exchange = self.exchanges.of(flow)
+        token, stream = exchange.token, exchange.stream
+        if token is None or stream is None:
+            raise Withheld("the answer was not cleared", cause="uncleared", hint="tell the operator the request's id")
+        valid_s = (token.expires_at - utc_now()).total_seconds()
+        if valid_s <= 0:
+            raise Unauthenticated("the token expired", cause="token-expired", hint="bring a new one")
+        idle_s = self.answer_s - (time.monotonic_ns() - stream.moved_ns) / 1e9
+        if idle_s <= 0:
+            raise TargetFailed(
+                f"nothing came for {self.answer_s:g} s", cause="stream-idle", hint="let the target send something"
+            )
+        return min(valid_s, idle_s)
+
+    def is_released(self, flow: http.HTTPFlow) -> bool:
+        """Whether the whole stream is cleared and recorded."""
+        exchange = self.exchanges.of(flow)
+        return exchange.refusal is None and exchange.cleared and exchange.recorded
 
     def page(self, flow: http.HTTPFlow | None, error: DoorwardError) -> http.Response:
         """Our page in the place of mitmproxy's."""

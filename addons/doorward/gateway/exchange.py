@@ -16,6 +16,7 @@ from mitmproxy import connection, http
 from doorward.core.policy import MaskRule, Policy
 from doorward.core.redaction.echo import EchoGuard
 from doorward.errors import DoorwardError
+from doorward.gateway.stream import AnswerStream
 from doorward.model import Action, Decision, Hold, Mask, Target
 from doorward.oidc.verify import VerifiedToken
 
@@ -60,6 +61,8 @@ class Exchange:
     # the wire
     sent: bool = False  # the head went out: the target may have acted
     answered: bool = False  # the target's own answer is here
+    # redact (head of the answer)
+    stream: AnswerStream | None = None  # the body goes on piece by piece, behind a head that is cleared
     # redact (response)
     cleared: bool = False  # the answer in the flow may be seen by the agent
     masked: Sequence[Mask] = ()

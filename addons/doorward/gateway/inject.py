@@ -52,6 +52,13 @@ class Inject:
         self._armed[flow] = (self._credentials[target.credential].wire_header(exchange.generation),)
 
     @answer_step()
+    def responseheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The last look at a head behind which the body streams: it does so only through what `redact` made for it."""
+        streams = flow.response is not None and flow.response.stream
+        if streams is not (exchange.stream or False) or (streams and (exchange.refusal or exchange.intent is None)):
+            raise Withheld("the answer was not cleared", cause="uncleared", hint="tell the operator the request's id")
+
+    @answer_step()
     def response(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """The last look on the way back: our own refusal, or an answer that was cleared and recorded."""
         if exchange.refusal is None and not (exchange.cleared and exchange.recorded):

@@ -129,21 +129,26 @@ class Record:
     def _outcome(self, flow: http.HTTPFlow, exchange: Exchange) -> NewEntry:
         refusal = exchange.refusal
         told = refusal.status if refusal else flow.response.status_code if flow.response else None
+        echoes, body, is_longer = exchange.echoes, exchange.answer_body, len(exchange.answer_body) > self._recorded
+        stream = exchange.stream if exchange.stream is not None and exchange.stream.begun else None
+        if stream is not None:  # the agent has its head, and of its body what was cleared so far
+            told, body, is_longer = stream.status, stream.recorded(), stream.truncated
+            echoes += stream.echoes
         fields: dict[str, Json] = {
             "request": exchange.id,
             "status": told,
             "executed": exchange.executed,
             "duration_ms": (time.monotonic_ns() - exchange.started_ns) // 1_000_000,
             "masks": _mask_rows(exchange.masked),
-            "echo": exchange.echoes,
+            "echo": echoes,
             "cause": refusal.cause if refusal else None,
-            "truncated": len(exchange.answer_body) > self._recorded,
+            "truncated": is_longer,
         }
         if exchange.target is not None and not exchange.target.record_bodies:
             fields["kept"] = False
-        if refusal is not None:  # what the target said is not cleared, so it is not kept
+        if refusal is not None and stream is None:  # what the target said is not cleared, so it is not kept
             return NewEntry("request.outcome", fields)
-        body = exchange.answer_body[: self._recorded]
+        body = body[: self._recorded]
         return NewEntry("request.outcome", fields, _bodies(response_head=exchange.answer_head, response_body=body))
 
 

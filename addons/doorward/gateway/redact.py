@@ -3,6 +3,7 @@
 On the way in it makes the masked form of the request that hold and record may keep (the
 target always gets the real one). On the way back it decodes, masks and checks the answer;
 what cannot be cleared is withheld. Nothing reaches the agent that it did not mark cleared.
+Where no mask touches the body it clears the head alone, and the body is cleared as it comes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
 from doorward.core.clearing import (
+    NOT_RECORDED,
     MaskSet,
     clear_body,
     compile_masks,
@@ -22,13 +24,15 @@ from doorward.core.clearing import (
 )
 from doorward.core.plain_http import answer_headers
 from doorward.core.policy import MaskRule
-from doorward.core.redaction.content import decode_content
+from doorward.core.redaction.content import decode_content, media_type
 from doorward.core.redaction.echo import EchoGuard
 from doorward.core.redaction.masks import Replacer
 from doorward.core.redaction.names import mask_headers
 from doorward.errors import TooLarge, Unclear, Withheld
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import answer_step, request_step
+from doorward.gateway.stream import AnswerStream, may_stream, stated_length
+from doorward.model import Target
 
 _ECHO = b"doorward-echo-removed"
 _MOST_COMPILED = 64  # sets of masks kept; a policy has few, and a reload starts anew
@@ -87,11 +91,18 @@ class Redact:
 
     @answer_step()
     def responseheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """Note that the target answered; nothing streams past us."""
+        """Note that the target answered; where no mask touches the body, clear the head, and let the body follow."""
         if exchange.refusal is None and exchange.sent:
             exchange.answered = True
-        if flow.response is not None:
-            flow.response.stream = False
+        answer, target = flow.response, exchange.target
+        if answer is None:
+            return
+        answer.stream = False
+        if exchange.refusal is not None or exchange.intent is None or target is None:
+            return
+        masks = self._masks(exchange)
+        if may_stream(flow.request, answer, masks):
+            flow.response = self._streamed(flow.request, answer, exchange, target, masks)
 
     @answer_step()
     def response(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -101,19 +112,22 @@ class Redact:
         answer, target = flow.response, exchange.target
         if answer is None or target is None or exchange.intent is None:
             raise Withheld("there is no answer that could be cleared", cause="uncleared")
+        if exchange.stream is not None:
+            if not exchange.stream.ended:
+                exchange.stream(b"")  # no piece ever came: the head ended the answer
+            exchange.cleared = True
+            return
         masks = self._masks(exchange)
         _check_status(answer.status_code, partial_allowed=masks.answer is None)
-        raw = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.fields]
         decoded = _decoded(answer, self._answer_limit)
         content_type = answer.headers.get("content-type")
         cleared = clear_body(masks, decoded, content_type, self._replacer)
-        headers = list(answer_headers(raw, target, masked=masks.answer is not None))
-        headers = mask_headers(headers, masks.answer_headers, self._replacer)
-        headers, body = self._without_echoes(exchange, headers, cleared.body)
+        headers, body = self._headers(answer, target, masks), cleared.body
+        for guard in self._guards(exchange):
+            headers = _clean_headers(guard, exchange, headers)
+            body = _clean_body(guard, exchange, body)
         exchange.masked = cleared.masks
-        exchange.answer_head = msgspec.json.encode(
-            {"status": answer.status_code, "headers": record_headers(masks, headers, self._replacer)}
-        )
+        exchange.answer_head = self._recorded_answer_head(answer, masks, headers)
         if target.record_bodies:
             # What was masked for the agent is masked for the record, unless an echo was cut out of it since.
             same = not masks.record_hides_more and body is cleared.body
@@ -135,29 +149,70 @@ class Redact:
             masks = self._compiled[rules] = compile_masks(rules)
         return masks
 
-    def _without_echoes(
-        self, exchange: Exchange, headers: list[tuple[str, str]], body: bytes
-    ) -> tuple[list[tuple[str, str]], bytes]:
-        """Take the target's secret out of text; withhold where it cannot be taken out."""
-        assert exchange.target is not None
-        if exchange.target.credential is None:
-            return headers, body
+    def _streamed(
+        self, request: http.Request, answer: http.Response, exchange: Exchange, target: Target, masks: MaskSet
+    ) -> http.Response:
+        """The cleared head, as an answer of its own: the layer towards the target still needs the original."""
+        headers = self._headers(answer, target, masks)
+        for guard in self._guards(exchange):
+            headers = _clean_headers(guard, exchange, headers)
+        exchange.answer_head = self._recorded_answer_head(answer, masks, headers)
+        content_type = answer.headers.get("content-type")
+        is_text = media_type(content_type).is_text
+        length = stated_length(answer) if target.credential is None or not is_text else None
+
+        def record(body: bytes, whole: bool) -> bytes:
+            if masks.record is None or whole:
+                return record_body(masks, body, content_type, self._replacer)
+            return NOT_RECORDED if body else b""  # a part of a document cannot be masked
+
+        exchange.stream = AnswerStream(
+            answer.status_code,
+            guards=lambda: self._guards(exchange),
+            replacement=_ECHO if is_text else None,
+            holds_last=length is not None,
+            keep=self._recorded if target.record_bodies else 0,
+            record=record,
+        )
+        head = http.Response.make(answer.status_code)
+        _replace(head, headers, b"", length=str(length) if length is not None else None, request_id=exchange.id)
+        if length is None and request.is_http11:
+            head.headers["Transfer-Encoding"] = "chunked"
+        head.raw_content = None
+        head.stream = exchange.stream
+        return head
+
+    def _headers(self, answer: http.Response, target: Target, masks: MaskSet) -> list[tuple[str, str]]:
+        raw = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.fields]
+        headers = answer_headers(raw, target, masked=masks.answer is not None)
+        return mask_headers(headers, masks.answer_headers, self._replacer)
+
+    def _recorded_answer_head(self, answer: http.Response, masks: MaskSet, headers: Sequence[tuple[str, str]]) -> bytes:
+        head = {"status": answer.status_code, "headers": record_headers(masks, headers, self._replacer)}
+        return msgspec.json.encode(head)
+
+    def _guards(self, exchange: Exchange) -> Sequence[EchoGuard]:
+        """For the secret that went out, and for that of now."""
+        if exchange.target is None or exchange.target.credential is None:
+            return ()
         now = self._echoes[exchange.target.credential].echo_guard()
-        for guard in {now, exchange.echo_guard or now}:
-            headers, body = _cleaned(guard, exchange, headers, body)
-        return headers, body
+        sent = exchange.echo_guard
+        return (now,) if sent is None or sent is now else (now, sent)
 
 
-def _cleaned(
-    guard: EchoGuard, exchange: Exchange, headers: list[tuple[str, str]], body: bytes
-) -> tuple[list[tuple[str, str]], bytes]:
+def _clean_body(guard: EchoGuard, exchange: Exchange, body: bytes) -> bytes:
+    """Take the target's secret out of text; raises Withheld where it cannot be taken out."""
     cleaned = guard.clean(body, _ECHO)
     exchange.echoes += cleaned.hits
     if not cleaned.complete:
         raise _echo()
+    return cleaned.data
+
+
+def _clean_headers(guard: EchoGuard, exchange: Exchange, headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     # One look at all of them first: a secret in one of them stands in the whole as well.
     if not guard.found("\n".join(text for header in headers for text in header).encode("latin-1")):
-        return headers, cleaned.data
+        return list(headers)
     clean_headers = []
     for name, value in headers:
         clean = guard.clean(value.encode("latin-1"), _ECHO)
@@ -165,7 +220,7 @@ def _cleaned(
         if not clean.complete or guard.found(name.encode("latin-1")):
             raise _echo()
         clean_headers.append((name, clean.data.decode("latin-1")))
-    return clean_headers, cleaned.data
+    return clean_headers
 
 
 def _echo() -> Withheld:

@@ -14,6 +14,10 @@ from doorward.core.redaction.document import Unreadable, read_document
 from doorward.errors import TooLarge, Withheld
 
 _TEXT_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+_TEXTS = frozenset({
+    "application/javascript", "application/json", "application/x-ndjson", "application/xml", "application/yaml",
+    "application/x-www-form-urlencoded", "application/graphql",
+})  # fmt: skip
 _TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)
 _PARAMETER = re.compile(r""";\s*([^=;\s]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)""")
 _DECODERS = {
@@ -36,6 +40,11 @@ class MediaType:
     def is_json(self) -> bool:
         """Whether it says that the body is one JSON document."""
         return self.essence in ("application/json", "text/json") or self.essence.endswith("+json")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it says that the body is text, in which one word may take the place of another."""
+        return self.essence.startswith("text/") or self.essence in _TEXTS or self.essence.endswith(("+json", "+xml"))
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,6 +5,8 @@ and URL-safe; and all of these percent-encoded or JSON-escaped, wholly or in par
 JSON included. One pass of an automaton over a lower-cased copy serves the everyday case;
 copies with `%` or `\\` undone are made only where the bytes hold such a thing.
 
+`begun` and `uncut_before` serve who sees a body piece by piece (`echo_stream`).
+
 Knows no masks and no rules: it is the last look at headers and bodies that are otherwise
 cleared. Called by the gateway with the current and the last secret of one target, and by
 `writeback` for the sentinel.
@@ -15,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from doorward.core.redaction.beginnings import Beginnings
 from doorward.core.redaction.search import Search
 from doorward.core.redaction.spelling import Undoer, spelled
 from doorward.errors import Misconfigured
@@ -35,7 +38,7 @@ class Cleaned:
 class EchoGuard:
     """Looks for some secrets; its repr shows none."""
 
-    __slots__ = ("_forms", "_hex", "_search", "_spelled", "_texts", "_undoer", "longest")
+    __slots__ = ("_beginnings", "_forms", "_hex", "_search", "_spelled", "_texts", "_undoer", "longest")
 
     longest: int  # bytes that one secret may take in its longest spelling, for who looks at chunks
 
@@ -51,6 +54,7 @@ class EchoGuard:
         self._hex = frozenset(secret.hex().encode() for secret in secrets)
         self._forms = {text.lower() for text in self._texts} | self._hex
         self._search = Search(sorted(self._forms)) if self._forms else None
+        self._beginnings = Beginnings(sorted(self._forms))
         self._undoer = Undoer(self._texts)
         self._spelled: re.Pattern[bytes] | None = None
         self.longest = _LONGEST_SPELLING * max(map(len, self._forms), default=0)
@@ -73,12 +77,39 @@ class EchoGuard:
         data, hits = _cut(data, self._spans(data), replacement)
         if not self.found(data):
             return Cleaned(data, hits, complete=True)
+        data, more = self._any_spelling().subn(lambda _: replacement, data)
+        return Cleaned(data, hits + more, complete=not self.found(data))
+
+    def begun(self, data: bytes) -> int:
+        """From where on the bytes may be the beginning of a secret, if more follow; their length if nowhere."""
+        begun = len(data) - self._beginnings.at_end(data[-self._beginnings.longest :].lower())
+        if b"\\" in data or b"%" in data:
+            readings = list(self._undoer.traced(data))
+            for reading in readings:
+                size = len(reading.text)
+                tail = reading.text[max(0, size - self._beginnings.longest) :].lower()
+                begun = min(begun, reading.place(size - self._beginnings.at_end(tail)))
+                if reading.begun is not None:
+                    begun = min(begun, reading.begun)
+            for reading in reversed(readings):
+                begun = reading.around(begun)
+        return begun
+
+    def uncut_before(self, data: bytes, at: int) -> int:
+        """The last place up to `at` at which a cut goes through no secret that `clean` can take out."""
+        spans = [*self._spans(data), *(found.span() for found in self._any_spelling().finditer(data))]
+        for start, end in sorted(spans, reverse=True):
+            if start < at < end:
+                at = start
+        return at
+
+    def _any_spelling(self) -> re.Pattern[bytes]:
+        """A pattern for all secrets in one layer of spelling; made when first asked for."""
         if self._spelled is None:
             patterns = [spelled(text) for text in sorted(self._texts, key=len, reverse=True)]
             patterns += [spelled(text, any_case=True) for text in sorted(self._hex)]
             self._spelled = re.compile(b"|".join(patterns))
-        data, more = self._spelled.subn(lambda _: replacement, data)
-        return Cleaned(data, hits + more, complete=not self.found(data))
+        return self._spelled
 
     def _stands_in(self, data: bytes) -> bool:
         return next(self._spans(data), None) is not None

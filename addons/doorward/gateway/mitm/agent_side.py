@@ -16,6 +16,7 @@ from doorward.errors import TooLarge
 from doorward.gateway.mitm.connection import Plane
 from doorward.gateway.mitm.faults import error_of, too_slow
 from doorward.gateway.mitm.heads import bad_request_head, without_empty_lines
+from doorward.gateway.mitm.pressure import Pressure
 
 type Commands = layer.CommandGenerator[None]
 
@@ -134,6 +135,7 @@ class Http2Server(_http2.Http2Server):
     def __init__(self, plane: Plane, at: context.Context) -> None:
         super().__init__(at)
         self.plane = plane
+        self.pressure = Pressure(self.h2_conn)
         self._heads = 0
         self._clock: tuple[commands.RequestWakeup, int] | None = None  # and how many heads were there
 

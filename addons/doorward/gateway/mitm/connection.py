@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mitmproxy import connection, http
@@ -18,6 +19,7 @@ from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from doorward.errors import DoorwardError, TargetFailed
+from doorward.gateway.mitm.pressure import wait_readable
 
 _log = logging.getLogger(__name__)
 
@@ -32,13 +34,25 @@ class Plane(Protocol):
     request_bytes: int
     bodies_bytes: int  # of the requests on one connection of HTTP/2 together
     response_bytes: int
-    answer_s: float  # from the decision until the whole answer is here
+    answer_s: float  # from the decision until the whole answer is here, or its head if it streams
 
     def wire(self, flow: http.HTTPFlow) -> http.Request:
         """The head for the wire, credential and all; raises where the flow may not go out."""
 
     def failed(self, flow: http.HTTPFlow, error: DoorwardError) -> None:
         """Something below HTTP failed; the `error` hook of the flow follows."""
+
+    def is_refused(self, flow: http.HTTPFlow) -> bool:
+        """Whether a page of ours is the answer, whatever else the target sends."""
+
+    def begun(self, flow: http.HTTPFlow) -> None:
+        """The head of an answer that streams goes to the agent; raises where it is not cleared."""
+
+    def stream_left_s(self, flow: http.HTTPFlow) -> float:
+        """How long a stream may go on before it is asked again; raises DoorwardError where it must end."""
+
+    def is_released(self, flow: http.HTTPFlow) -> bool:
+        """Whether a stream is cleared and recorded to its end, so that it may end properly."""
 
     def page(self, flow: http.HTTPFlow | None, error: DoorwardError) -> http.Response:
         """The page for the agent in the place of mitmproxy's own."""
@@ -48,6 +62,14 @@ class Plane(Protocol):
 
     def crashed(self, client: connection.Client, error: Exception) -> None:
         """A layer raised; the connection is being closed."""
+
+
+@dataclass
+class EndStream(events.Event):
+    """Ends one answer that streams, and no other of the connection; passed down through all layers."""
+
+    flow: http.HTTPFlow
+    error: DoorwardError
 
 
 class CrashGuard:
@@ -187,6 +209,8 @@ class Connection(ProxyConnectionHandler):
         if hook.name == "request" and subject.response is None:
             loop = asyncio.get_running_loop()
             self._awaited[subject.id] = loop.call_later(self._plane.answer_s, self._is_late, subject)
+        elif hook.name == "responseheaders" and subject.response is not None and subject.response.stream:
+            self._look_after(subject)
         self._complete(hook)
 
     def _hook_raised(self, hook: commands.StartHook, subject: Any, error: Exception) -> None:
@@ -229,6 +253,25 @@ class Connection(ProxyConnectionHandler):
             begun = each is not self.client and each.timestamp_start is not None
             if begun and transport.handler is not None and (not known or each is flow.server_conn):
                 transport.handler.cancel("late")
+
+    def _look_after(self, flow: http.HTTPFlow) -> None:
+        """Let a stream go on, and look again in time; or cut it."""
+        if flow.id in self._awaited:
+            self._awaited.pop(flow.id).cancel()
+        try:
+            left_s = self._plane.stream_left_s(flow)
+        except DoorwardError as error:
+            self._handle(EndStream(flow, error))
+        else:
+            self._awaited[flow.id] = asyncio.get_running_loop().call_later(left_s, self._look_after, flow)
+
+    async def drain_writers(self) -> None:
+        """As upstream's; the reader of a target's connection also waits for its agent, where that speaks HTTP/2."""
+        await super().drain_writers()  # type: ignore[no-untyped-call]
+        reading = asyncio.current_task()
+        for each, transport in list(self.transports.items()):
+            if transport.handler is reading and isinstance(each, connection.Server):
+                await wait_readable(each)
 
     def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
         """Keep upstream's lines back, which quote heads and bodies; what matters is an entry or a line of ours."""

@@ -25,16 +25,19 @@ from mitmproxy.proxy.layers.http._events import (
     RequestHeaders,
     RequestProtocolError,
     RequestTrailers,
+    ResponseData,
     ResponseProtocolError,
     ResponseTrailers,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpResponseHook
 
 from doorward.gateway.mitm.agent_side import Http1Server, Http2Server
-from doorward.gateway.mitm.connection import Plane
+from doorward.gateway.mitm.connection import EndStream, Plane
 from doorward.gateway.mitm.faults import error_of, too_many_bodies
 from doorward.gateway.mitm.heads import is_bad_answer_head, is_complete, status_of, without_empty_lines
+from doorward.gateway.mitm.pressure import Http2Client, Window, set_readable
 from doorward.gateway.mitm.quick import quicken
+from doorward.gateway.mitm.stream import StreamedAnswer
 
 type Commands = layer.CommandGenerator[None]
 HttpStream = http_layers.HttpStream
@@ -62,7 +65,22 @@ class _Http(http_layers.HttpLayer):
         if isinstance(event, events.Start):
             server = Http2Server if self.context.client.alpn == b"h2" else Http1Server
             self.connections[self.context.client] = server(self.plane, self.context.fork())
-        yield from super()._handle_event(event)
+        if isinstance(event, EndStream):
+            for stream in self.of_agent():
+                yield from self.event_to_child(stream, event)
+        else:
+            yield from super()._handle_event(event)
+        agent = self.connections[self.context.client]
+        if isinstance(agent, Http2Server):
+            for stream_id, target in agent.pressure.relieved():
+                yield from self._read_on(stream_id, target, readable=True)
+
+    def _read_on(self, stream_id: int, target: connection.Server, *, readable: bool) -> Commands:
+        """Let a target go on, or let it wait until the agent has read."""
+        if target.alpn == b"h2":
+            yield from self.event_to_child(self.connections[target], Window(stream_id, readable))
+        else:
+            set_readable(target, readable=readable)
 
     def of_agent(self) -> list["_Stream"]:
         """The requests that are not answered yet."""
@@ -82,12 +100,15 @@ class _Http(http_layers.HttpLayer):
             stream = self.streams.get(event.stream_id)
             child.page = self.plane.page(getattr(stream, "flow", None), error_of(event.code))
         yield from super().event_to_child(child, event)
+        if isinstance(event, ResponseData) and isinstance(child, Http2Server) and event.stream_id in self.streams:
+            target = self.streams[event.stream_id].context.server
+            if target in self.connections and child.pressure.is_too_high(event.stream_id, target):
+                yield from self._read_on(event.stream_id, target, readable=False)
 
 
-class _Stream(HttpStream):
+class _Stream(StreamedAnswer):
     def __init__(self, plane: Plane, at: context.Context, stream_id: int) -> None:
-        super().__init__(at, stream_id)
-        self.plane = plane
+        super().__init__(plane, at, stream_id)
         self.received = 0  # bytes of the request's body
         self._has_body = False
         self._queued = 0
@@ -153,7 +174,9 @@ class _Stream(HttpStream):
         return (yield from super().check_invalid(request))
 
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
-        """As upstream's, with a limit for each direction, and nothing streamed."""
+        """As upstream's, with a limit for each direction, for what is read whole."""
+        if not request and self.server_state == self.state_wait_for_response_headers:
+            return False  # looked at once it is known whether the answer streams
         buffered = len(self.request_body_buf if request else self.response_body_buf)
         try:
             size = buffered or http1.expected_http_body_size(self.flow.request, None if request else self.flow.response)
@@ -192,7 +215,8 @@ class _Stream(HttpStream):
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands:
         if hasattr(self, "flow"):
             told = isinstance(event, RequestProtocolError) and self._is_told(event)
-            self.plane.failed(self.flow, error_of(event.code))
+            left = isinstance(event, RequestProtocolError) and self.client_state == self.state_done
+            self.plane.failed(self.flow, error_of(ErrorCode.CLIENT_DISCONNECTED if left else event.code))
             event.message = "closed"  # upstream's text may quote what the target sent
             for command in super().handle_protocol_error(event):
                 if told and isinstance(command, http_layers.DropStream):
@@ -255,4 +279,5 @@ def install() -> None:
     quicken()
     _http1.make_body_reader = _body_reader
     vars(http_layers)["Http1Client"] = _Http1Client
+    vars(http_layers)["Http2Client"] = Http2Client
     logging.getLogger("hpack").setLevel(logging.CRITICAL)  # at DEBUG it writes every header, credentials too

@@ -1,0 +1,101 @@
+"""The answer's side of one request under mitmproxy's HTTP layers: it streams only as it was cleared.
+
+A body passes through the callable that the chain put on the answer, and no other way. Where that
+raises, where the record fails or where the chain says so, the stream is broken off: the
+connection closes without a last chunk, or the stream is reset. Called by `mitm.http`.
+"""
+
+from mitmproxy import flow
+from mitmproxy.proxy import commands, context, events, layer
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestProtocolError,
+    ResponseData,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
+
+from doorward.errors import DoorwardError
+from doorward.gateway.mitm.connection import EndStream, Plane
+
+type Commands = layer.CommandGenerator[None]
+
+
+class StreamedAnswer(http_layers.HttpStream):
+    """As upstream's, with an end of its own for a stream."""
+
+    def __init__(self, plane: Plane, at: context.Context, stream_id: int) -> None:
+        super().__init__(at, stream_id)
+        self.plane = plane
+        self._rest: list[bytes] = []  # of a stream: goes out with its end
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if not isinstance(event, EndStream):
+            yield from super()._handle_event(event)
+        elif event.flow is getattr(self, "flow", None) and self.server_state == self.state_stream_response_body:
+            yield from self._cut(event.error)
+
+    def state_wait_for_response_headers(self, event: ResponseHeaders) -> Commands:
+        """As upstream's; but a head that is refused does not wait for its body, which may have no end."""
+        yield from super().state_wait_for_response_headers(event)
+        if self.server_state != self.state_consume_response_body:
+            return
+        if self.plane.is_refused(self.flow):
+            yield http_layers.SendHttp(
+                RequestProtocolError(self.stream_id, "refused", ErrorCode.CANCEL), self.context.server
+            )
+            yield from self.send_response()
+        elif not event.end_stream:
+            self.server_state = self.state_consume_response_body
+            yield from self.check_body_size(False)
+
+    def start_response_stream(self) -> Commands:
+        """As upstream's, once the chain has looked at what is to stream."""
+        self.plane.begun(self.flow)
+        yield from super().start_response_stream()
+
+    def state_stream_response_body(self, event: events.Event) -> Commands:
+        """As upstream's, through the callable alone: what it raises ends the stream; its rest waits for the record."""
+        stream = self.flow.response.stream if self.flow.response else None
+        assert callable(stream)
+        try:
+            cleaned = [bytes(each) for each in stream(event.data if isinstance(event, ResponseData) else b"")]
+        except DoorwardError as error:
+            yield from self._cut(error)
+            return
+        if isinstance(event, ResponseData):
+            for each in cleaned:
+                yield http_layers.SendHttp(ResponseData(self.stream_id, each), self.context.client)
+        else:
+            self._rest = cleaned
+            yield from self.send_response(already_streamed=True)
+
+    def send_response(self, already_streamed: bool = False) -> Commands:
+        """As upstream's; a stream ends properly only once its outcome is durable."""
+        for command in super().send_response(already_streamed):
+            if already_streamed and not isinstance(command, commands.StartHook):
+                if not self.plane.is_released(self.flow):
+                    yield from self._break_off()
+                    return
+                for each in self._rest:
+                    yield http_layers.SendHttp(ResponseData(self.stream_id, each), self.context.client)
+                self._rest = []
+            yield command
+
+    def _cut(self, error: DoorwardError) -> Commands:
+        """End a stream in its middle: the outcome, then both sides are broken off."""
+        self.plane.failed(self.flow, error)
+        self.flow.error = flow.Error("cut")
+        self.server_state = self.state_errored
+        yield HttpErrorHook(self.flow)
+        yield from self._break_off()
+
+    def _break_off(self) -> Commands:
+        """No proper end: an agent must be able to tell that something is missing."""
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+        yield http_layers.SendHttp(RequestProtocolError(self.stream_id, "cut", ErrorCode.CANCEL), self.context.server)
+        yield http_layers.SendHttp(ResponseProtocolError(self.stream_id, "cut", ErrorCode.KILL), self.context.client)
+        yield http_layers.DropStream(self.stream_id)

@@ -1,0 +1,169 @@
+"""Answers that stream through `doorward serve`: one by one, cleaned, recorded, and broken off when a part dies."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.parts.deployment import SECRET, Deployment
+from tests.parts.policies import policy_for
+from tests.parts.provider import Provider
+from tests.parts.stream_target import StreamTarget
+
+URL = "https://billing.internal/v1/events"
+EVENTS = [f'data: {{"n": {number}}}\n\n'.encode() for number in range(4)]
+
+
+@pytest.fixture
+def stream_target() -> Iterator[StreamTarget]:
+    with StreamTarget() as running:
+        yield running
+
+
+@pytest.fixture
+def deployment(provider: Provider, stream_target: StreamTarget) -> Iterator[Deployment]:
+    policy = policy_for(stream_target)
+    del policy["masks"]
+    with Deployment(provider, policy, limits={"response_body": "1MiB"}) as running:
+        yield running
+
+
+@contextmanager
+def streaming(agent: httpx.Client) -> Iterator[tuple[httpx.Response, Iterator[bytes]]]:
+    with agent.stream("GET", URL) as answer:
+        assert answer.status_code == 200, answer.read()
+        yield answer, answer.iter_raw()
+
+
+def test_each_event_arrives_before_the_next_is_sent_and_all_are_recorded(
+    deployment: Deployment, stream_target: StreamTarget
+) -> None:
+    with deployment.agent() as agent, streaming(agent) as (_, pieces):
+        for event in EVENTS:
+            stream_target.send(event)
+            assert next(pieces) == event
+        assert not deployment.entries("request.outcome")
+        stream_target.end()
+        assert next(pieces, None) is None
+        (outcome,) = deployment.entries("request.outcome")  # durable before the end
+    assert (outcome.fields["status"], outcome.fields["cause"], outcome.fields["executed"]) == (200, None, "yes")
+    assert deployment.body(outcome, "response_body") == b"".join(EVENTS)
+    head = json.loads(deployment.body(outcome, "response_head"))
+    assert ["Content-Type", "text/event-stream"] in head["headers"]
+
+
+@contextmanager
+def curl(deployment: Deployment, url: str, version: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A stock client that speaks both versions; what it received is read from its pipe."""
+    environment = {"HTTPS_PROXY": deployment.proxy(), "CURL_CA_BUNDLE": deployment.root, "PATH": os.environ["PATH"]}
+    with subprocess.Popen(["curl", "-sSN", version, url], stdout=subprocess.PIPE, env=environment) as running:
+        yield running
+        running.kill()
+
+
+def test_events_over_http2(deployment: Deployment, stream_target: StreamTarget) -> None:
+    with curl(deployment, URL, "--http2") as running:
+        assert running.stdout is not None
+        for event in EVENTS:
+            stream_target.send(event)
+            assert running.stdout.read(len(event)) == event
+        stream_target.end()
+        assert running.stdout.read() == b""
+        assert running.wait(30) == 0
+
+
+def test_a_stream_that_is_broken_off_is_an_error_for_curl(deployment: Deployment, stream_target: StreamTarget) -> None:
+    stream_target.content_type = "image/png"
+    for version in ("--http1.1", "--http2"):
+        with curl(deployment, URL, version) as running:
+            assert running.stdout is not None
+            stream_target.send(b"\x89PNG")
+            assert running.stdout.read(4) == b"\x89PNG"
+            stream_target.send(SECRET.encode() + b"\0")
+            assert running.stdout.read() == b""
+            assert running.wait(30) in (18, 92)  # a partial file; a stream that was not closed cleanly
+        stream_target.end()
+
+
+def test_the_credential_does_not_come_back_in_pieces(deployment: Deployment, stream_target: StreamTarget) -> None:
+    with deployment.agent() as agent:
+        for at in range(1, len(SECRET)):
+            with streaming(agent) as (_, pieces):
+                stream_target.send(b"data: " + SECRET[:at].encode())
+                assert next(pieces) == b"data: "
+                stream_target.send(SECRET[at:].encode() + b"\n\n")
+                stream_target.end()
+                assert b"".join(pieces) == b"doorward-echo-removed\n\n"
+    assert {entry.fields["echo"] for entry in deployment.entries("request.outcome")} == {1}
+    assert SECRET.encode() not in deployment.everything_on_disk()
+
+
+def test_a_killed_gateway_breaks_the_stream_off_and_leaves_an_intent_without_outcome(
+    deployment: Deployment, stream_target: StreamTarget
+) -> None:
+    with deployment.agent() as agent, streaming(agent) as (_, pieces):
+        stream_target.send(EVENTS[0])
+        assert next(pieces) == EVENTS[0]
+        (worker,) = deployment.pids("gateway")
+        os.kill(worker, signal.SIGKILL)
+        with pytest.raises(httpx.RemoteProtocolError):
+            next(pieces)
+    assert not deployment.entries("request.outcome")
+    (flow,) = deployment.flows()
+    assert flow.executed in (None, "unknown")
+
+
+def test_a_stream_ends_properly_only_with_a_ledger(deployment: Deployment, stream_target: StreamTarget) -> None:
+    with deployment.agent() as agent, streaming(agent) as (_, pieces):
+        stream_target.send(EVENTS[0])
+        assert next(pieces) == EVENTS[0]
+        (ledger,) = deployment.pids("ledger")
+        os.kill(ledger, signal.SIGSTOP)
+        try:
+            stream_target.send(EVENTS[1])
+            assert next(pieces) == EVENTS[1]
+            stream_target.end()
+            with pytest.raises(httpx.RemoteProtocolError):
+                next(pieces)
+        finally:
+            os.kill(ledger, signal.SIGKILL)
+    assert len(deployment.entries("request.intent")) == 1
+    assert not deployment.entries("request.outcome")
+
+
+def resident_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_an_agent_that_stops_reading_stops_the_target_and_fills_no_memory(
+    deployment: Deployment, stream_target: StreamTarget, version: str
+) -> None:
+    stream_target.content_type = "application/octet-stream"
+    (worker,) = deployment.pids("gateway")
+    with curl(deployment, URL.replace("events", "large"), version) as running:
+        assert running.stdout is not None
+        received = len(running.stdout.read(1))
+        before, settled = resident_bytes(worker), -1
+        while settled != stream_target.sent_bytes:  # the agent does not read; soon the target cannot write
+            settled = stream_target.sent_bytes
+            time.sleep(0.5)
+        assert settled < 64 << 20
+        most = resident_bytes(worker)
+        while piece := running.stdout.read(1 << 20):
+            received += len(piece)
+            most = max(most, resident_bytes(worker))
+        assert running.wait(30) == 0
+    assert received == stream_target.large_bytes
+    assert most - before < 32 << 20
+    outcome = deployment.wait_for_entry("request.outcome", status=200)
+    assert outcome.fields["truncated"] is True
+    assert len(deployment.body(outcome, "response_body")) == 4 << 20

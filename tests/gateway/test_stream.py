@@ -1,0 +1,107 @@
+"""One body on its way, without sockets; over sockets: `mitm/test_stream.py`."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from mitmproxy import http
+
+from doorward.core.clearing import compile_masks
+from doorward.core.redaction.echo import EchoGuard
+from doorward.core.redaction.masks import Replacement
+from doorward.core.redaction.rules import FieldRule, compile_rules
+from doorward.errors import Withheld
+from doorward.gateway.stream import AnswerStream, may_stream
+from tests.parts.flows import answer
+from tests.parts.gateway import SECRET
+
+GUARD = EchoGuard([SECRET.encode()])
+NO_MASKS = compile_masks(())
+MASKED = replace(NO_MASKS, answer=compile_rules([FieldRule("m", "$.a", Replacement.SENTINEL)]))
+
+
+def stream(**options: Any) -> AnswerStream:
+    given: dict[str, Any] = {
+        "guards": lambda: (GUARD,),
+        "replacement": b"[echo]",
+        "holds_last": False,
+        "keep": 10,
+        "record": lambda body, whole: body + (b"." if whole else b"..."),
+    }
+    return AnswerStream(200, **(given | options))
+
+
+def test_pieces_go_on_and_a_copy_stays() -> None:
+    made = stream()
+    assert (made(b"one "), made(b"two ")) == ([b"one "], [b"two "])
+    assert made.recorded() == b"one two ..."
+    assert (made(b""), made.ended, made.truncated) == ([], True, False)
+    assert made.recorded() == b"one two ."
+    assert made(b"") == []
+
+
+def test_the_copy_has_a_bound() -> None:
+    made = stream()
+    assert made(b"0123456789") == [b"0123456789"]
+    assert not made.truncated
+    assert made(b"x" * 5) == [b"x" * 5]
+    made(b"")
+    assert (made.truncated, made.recorded()) == (True, b"0123456789...")
+
+
+def test_an_empty_piece_is_no_end() -> None:
+    made = stream()
+    assert made(SECRET[:5].encode()) == []  # never b"", which would end a chunked body
+    assert made(b"") == [SECRET[:5].encode()]
+
+
+def test_a_secret_is_replaced_and_counted() -> None:
+    made = stream(keep=100)
+    assert made(b"a " + SECRET.encode() + b"\n") == [b"a [echo]\n"]
+    assert (made.echoes, made.recorded()) == (1, b"a [echo]\n...")
+
+
+def test_where_nothing_can_take_its_place_a_secret_is_the_end() -> None:
+    made = stream(replacement=None)
+    with pytest.raises(Withheld) as caught:
+        made(b"a " + SECRET.encode() + b"\n")
+    assert caught.value.cause == "echo"
+    assert (made.echoes, made.recorded()) == (1, b"...")
+
+
+def test_the_last_byte_waits_for_the_end() -> None:
+    made = stream(holds_last=True)
+    assert (made(b"."), made(b",;"), made(b":")) == ([], [b".,"], [b";"])
+    assert made(b"") == [b":"]
+
+
+def request(method: str = "GET", version: str = "HTTP/1.1") -> http.Request:
+    made = http.Request.make(method, "http://billing.internal/")
+    made.http_version = version
+    return made
+
+
+LENGTH = ("Content-Length", "65537")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says", "streams"),
+    [
+        (request(), answer(None, 200), True),
+        (request(version="HTTP/2.0"), answer(None, 200), True),
+        (request(), answer(None, 206, LENGTH), True),
+        (request(), answer(None, 500, ("Transfer-Encoding", "Chunked")), True),
+        (request(), answer(None, 200, ("Content-Encoding", "identity")), True),
+        (request(), answer(None, 200, ("Content-Length", "65536")), False),
+        (request("HEAD"), answer(None, 200, LENGTH), False),
+        (request(version="HTTP/1.0"), answer(None, 200), False),
+        (request(), answer(None, 204, LENGTH), False),
+        (request(), answer(None, 304, LENGTH), False),
+        (request(), answer(None, 103, LENGTH), False),
+        (request(), answer(None, 200, ("Content-Encoding", "gzip")), False),
+        (request(), answer(None, 200, ("Transfer-Encoding", "gzip, chunked")), False),
+    ],
+)
+def test_what_may_stream(asked: http.Request, says: http.Response, streams: bool) -> None:
+    assert may_stream(asked, says, NO_MASKS) is streams
+    assert not may_stream(asked, says, MASKED)
