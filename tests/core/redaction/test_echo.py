@@ -46,6 +46,10 @@ SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
     "base64-basic": lambda secret: base64.b64encode(b"user:" + secret),
     "base64-url": lambda secret: base64.urlsafe_b64encode(b"\xff" + secret),
     "base64-percent": lambda secret: urllib.parse.quote(base64.b64encode(secret), safe="").encode(),
+    "base32": base64.b32encode,
+    "base32-lower": lambda secret: base64.b32encode(b"ab" + secret).lower(),
+    "base32-3": lambda secret: base64.b32encode(b"abc" + secret + b"d"),
+    "base32-4": lambda secret: base64.b32encode(b"abcd" + secret),
     "base64-json": lambda secret: base64.b64encode(secret).replace(b"/", b"\\/").replace(b"+", b"\\u002b"),
 }
 CASES = [
@@ -82,6 +86,55 @@ def test_what_cannot_be_cut_out_is_said_to_be_there(data: bytes) -> None:
     cleaned = GUARD.clean(data, b"[echo]")
     assert GUARD.found(data)
     assert not cleaned.complete
+
+
+def _wrapped(secret: bytes, end: bytes) -> bytes:
+    encoded = base64.b64encode(b"x" * 50 + secret + b"x" * 50)
+    return end.join(encoded[at : at + 76] for at in range(0, len(encoded), 76))
+
+
+DISGUISED = {
+    "html-decimal": b"".join(b"&#%d;" % byte for byte in PLAIN),
+    "html-hex": b"".join(b"&#x%X;" % byte for byte in PLAIN),
+    "html-zeros": b"".join(b"&#0000%d" % byte for byte in PLAIN),
+    "html-some": PLAIN.replace(b"/", b"&#47;").replace(b"+", b"&#x2b;"),
+    "html-named": PLAIN.replace(b"/", b"&sol;").replace(b"+", b"&plus;"),
+    "html-of-percent": PLAIN.replace(b"/", b"&#37;2F"),
+    "utf-16": PLAIN.decode().encode("utf-16"),
+    "utf-16-be": PLAIN.decode().encode("utf-16-be"),
+    "utf-32": PLAIN.decode().encode("utf-32"),
+    "base64-in-utf-16": base64.b64encode(PLAIN).decode().encode("utf-16-le"),
+    "wrapped": _wrapped(PLAIN, b"\n"),
+    "wrapped-crlf": _wrapped(PLAIN, b"\r\n"),
+    "wrapped-indented": _wrapped(PLAIN, b"\n    "),
+    "wrapped-in-json": _wrapped(PLAIN, b"\\n"),
+    "wrapped-in-json-crlf": _wrapped(PLAIN, b"\\r\\n"),
+    "pem": b"-----BEGIN X-----\n%s\n-----END X-----" % _wrapped(PLAIN, b"\n"),
+}
+
+
+@pytest.mark.parametrize("kind", DISGUISED)
+def test_what_is_disguised_is_found_and_withheld(kind: str) -> None:
+    data = b'{"a": "&amp;", "echo": "' + DISGUISED[kind] + b'"}\n{"b": 1}\n'
+    assert GUARD.found(data)
+    assert not GUARD.clean(data, b"X").complete
+
+
+def test_a_secret_of_basic_is_found_undone() -> None:
+    secret = base64.b64encode(b"robot:a-password-of-16+")
+    guard = EchoGuard([secret])
+    password = b"a-password-of-16+"
+    for echo in (
+        secret,
+        b"robot:" + password,
+        b"<" + password,
+        password.replace(b"+", b"%2b"),
+        password.hex().encode(),
+    ):
+        assert guard.clean(echo, b"X").hits == 1
+    short = EchoGuard([base64.b64encode(b"long-user-name:short")])
+    assert short.found(b"long-user-name:short")
+    assert not short.found(b"short")  # it would be found by chance
 
 
 def test_several_echoes_beside_and_over_each_other() -> None:

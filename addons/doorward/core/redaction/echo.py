@@ -1,9 +1,11 @@
 """Finds a target's secrets in what comes back, whatever the spelling.
 
-Looked for: the bytes themselves; hex in either case; base64 at its three offsets, standard
-and URL-safe; and all of these percent-encoded or JSON-escaped, wholly or in part, JSON within
-JSON included. One pass of an automaton over a lower-cased copy serves the everyday case;
-copies with `%` or `\\` undone are made only where the bytes hold such a thing.
+Looked for: the bytes themselves; hex and base32 in either case; base64 at its three offsets, standard
+and URL-safe; and all of these percent-encoded or JSON-escaped, wholly or in part, JSON within JSON
+included, in UTF-16, as references of HTML, or wrapped into lines. A secret that is base64 of
+`user:password`, as in `Basic`, is looked for undone as well. One pass of an automaton over a
+lower-cased copy serves the everyday case; copies with something undone are made only where the bytes
+hold such a thing.
 
 `begun` and `uncut_before` serve who sees a body piece by piece (`echo_stream`).
 
@@ -18,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from doorward.core.redaction.beginnings import Beginnings
+from doorward.core.redaction.disguises import Disguises
 from doorward.core.redaction.search import Search
 from doorward.core.redaction.spelling import Undoer, spelled
 from doorward.errors import Misconfigured
@@ -38,7 +41,7 @@ class Cleaned:
 class EchoGuard:
     """Looks for some secrets; its repr shows none."""
 
-    __slots__ = ("_beginnings", "_forms", "_hex", "_search", "_spelled", "_texts", "_undoer", "longest")
+    __slots__ = ("_beginnings", "_disguises", "_forms", "_hex", "_search", "_spelled", "_texts", "_undoer", "longest")
 
     longest: int  # bytes that one secret may take in its longest spelling, for who looks at chunks
 
@@ -50,21 +53,28 @@ class EchoGuard:
                 cause="secret-too-short",
                 hint="short secrets cannot be told from chance in an answer; let the target issue a longer one",
             )
-        self._texts = frozenset(text for secret in secrets for text in _encodings(secret))
-        self._hex = frozenset(secret.hex().encode() for secret in secrets)
+        every = [each for secret in secrets for each in (secret, *_undone(secret))]
+        self._texts = frozenset(text for secret in every for text in _encodings(secret))
+        self._hex = frozenset(text for secret in every for text in _encodings_of_any_case(secret))
         self._forms = {text.lower() for text in self._texts} | self._hex
         self._search = Search(sorted(self._forms)) if self._forms else None
         self._beginnings = Beginnings(sorted(self._forms))
         self._undoer = Undoer(self._texts)
+        self._disguises = Disguises(self._texts)
         self._spelled: re.Pattern[bytes] | None = None
         self.longest = _LONGEST_SPELLING * max(map(len, self._forms), default=0)
 
     def __repr__(self) -> str:
-        return f"EchoGuard(<{len(self._hex)} secrets>)"
+        return f"EchoGuard(<{len(self._forms)} forms>)"
 
     def found(self, data: bytes) -> bool:
         """Whether a secret stands in the bytes, in any spelling."""
-        return self._stands_in(data) or any(map(self._stands_in, self._undoer.readings(data)))
+        if self._stands_in(data) or any(map(self._stands_in, self._undoer.readings(data))):
+            return True
+        return any(
+            self._stands_in(reading) or any(map(self._stands_in, self._undoer.readings(reading)))
+            for reading in self._disguises.readings(data)
+        )
 
     def found_in_headers(self, headers: Iterable[tuple[str, str]]) -> bool:
         """The same for names and values of headers."""
@@ -135,6 +145,17 @@ def _cut(data: bytes, spans: Iterable[tuple[int, int]], replacement: bytes) -> t
     return b"".join((*pieces, data[done:])), hits
 
 
+def _undone(secret: bytes) -> Iterator[bytes]:
+    """What a secret that is base64 of `user:password` says (RFC 7617), where that is long enough to look for."""
+    try:
+        plain = base64.b64decode(secret, validate=True)
+    except ValueError:
+        return
+    _, colon, password = plain.partition(b":")
+    if colon:
+        yield from (each for each in (plain, password) if len(each) >= MIN_SECRET)
+
+
 def _encodings(secret: bytes) -> Iterator[bytes]:
     yield secret
     yield secret.replace(b" ", b"+")
@@ -144,3 +165,10 @@ def _encodings(secret: bytes) -> Iterator[bytes]:
         inner = encoded[(offset * 8 + 5) // 6 : (offset + len(secret)) * 8 // 6]
         yield inner
         yield inner.translate(bytes.maketrans(b"+/", b"-_"))
+
+
+def _encodings_of_any_case(secret: bytes) -> Iterator[bytes]:
+    yield secret.hex().encode()
+    for offset in range(5):
+        encoded = base64.b32encode(bytes(offset) + secret).lower()
+        yield encoded[(offset * 8 + 4) // 5 : (offset + len(secret)) * 8 // 5]
