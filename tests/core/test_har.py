@@ -74,6 +74,7 @@ def test_what_was_asked_and_answered() -> None:
         ("refused", "refused by the gateway (policy); nothing was sent; body of the request: not-kept"),
         ("outcome unknown", "sent, and whether the target acted is unknown"),
         ("withheld", "the answer was not handed on (not-json)"),
+        ("broken off", "the answer was broken off (agent-gone)"),
         ("held", "waits for a person (hold h1); nothing was sent"),
         ("counted", "stands for 41 refusals"),
     ],

@@ -144,6 +144,12 @@ def test_half_an_answer_is_none(kept: Kept) -> None:
     assert made.why_not(asked(of, "/v1/b")) == "the record holds no such request"
 
 
+def test_an_answer_that_was_broken_off_is_none() -> None:
+    made, of = tape(named("a", cause="agent-gone"))
+    assert (made.count, made.left_out) == (0, 1)
+    assert made.why_not(asked(of)) == "the record does not hold the whole answer (truncated)"
+
+
 def test_without_an_answer_there_is_nothing_to_replay() -> None:
     made, _ = tape(named("a", answered=None), named("b", target="gone"))
     assert (made.count, made.left_out) == (0, 2)

@@ -97,6 +97,7 @@ FLOWS = {
     ),
     "outcome unknown": recorded_flow(**NO_ANSWER | {"executed": "unknown"}),
     "withheld": recorded_flow(**NO_ANSWER | {"cause": "not-json", "status": 502}),
+    "broken off": recorded_flow(cause="agent-gone"),
     "held": recorded_flow(**NO_ANSWER | {"decision": "held", "executed": "no", "hold": "h1"}),
     "counted": recorded_flow(
         "counted:7",

@@ -76,7 +76,7 @@ class HoldDesk:
             digest = row.bodies.get("request_body") if row else None
             if digest is None:
                 return
-            body = await self.bodies.read(session, digest, f"console: request of hold {card['id']}")
+            body = await self.bodies.read(session, digest, f"request of hold {card['id']}")
         except DoorwardError as error:
             card["body_problem"] = error.message
             return

@@ -16,18 +16,19 @@ ROOM_BYTES = 32 * 1024 * 1024
 class Bodies:
     """What was read for whom."""
 
-    def __init__(self, client: LedgerClient) -> None:
+    def __init__(self, client: LedgerClient, why: str = "console") -> None:
         self._client = client
+        self._why = why  # goes into the record before what is read
         self._read: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._held_bytes = 0
 
-    async def read(self, session: Session, digest: str, why: str) -> bytes:
+    async def read(self, session: Session, digest: str, what: str) -> bytes:
         """Return one masked body; raises what the ledger says when it cannot."""
         key = (session.key, digest)
         if (body := self._read.get(key)) is not None:
             self._read.move_to_end(key)
             return body
-        body = await self._client.read_body(digest, reader=session.person.name, why=why)
+        body = await self._client.read_body(digest, reader=session.person.name, why=f"{self._why}: {what}")
         self._keep(key, body)
         return body
 

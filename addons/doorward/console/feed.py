@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 
+from mitmproxy import http
 from mitmproxy.addons.view import View
 
 from doorward.console.cards import comment_of
@@ -147,23 +148,7 @@ class Feed:
     async def _show(self, row: FlowRow) -> None:
         hold = await self._hold(row.hold)
         own = hold if hold is not None and hold.request == row.request else None
-        copy = copy_of(
-            Shown(
-                request=row.request,
-                at=row.time,
-                verb=row.verb or "",
-                target=row.target or "",
-                comment=_comment(row, own),
-                held=own is not None and own.state is HoldState.OPEN,
-                client=row.client or "",
-                request_head=await self._heads.read(row.bodies.get("request_head")),
-                request_body=_place(row, "request_body"),
-                status=row.status,
-                duration_ms=row.duration_ms or 0,
-                response_head=await self._heads.read(row.bodies.get("response_head")),
-                response_body=_place(row, "response_body"),
-            )
-        )
+        copy = await _copy(row, own, self._heads)
         self._shown[copy.id] = (_state(row), (own.state, len(own.approvals)) if own else None)
         there = self._view.get_by_id(copy.id)
         if there is None:
@@ -190,6 +175,31 @@ class Feed:
         for flow in finished[:surplus]:
             self._view.remove([flow])
             self._shown.pop(flow.id, None)
+
+
+async def finished_copy(row: FlowRow, heads: Heads) -> http.HTTPFlow:
+    """Return the copy of a request as the record tells of it, without a look at its hold."""
+    return await _copy(row, None, heads)
+
+
+async def _copy(row: FlowRow, own: Hold | None, heads: Heads) -> http.HTTPFlow:
+    return copy_of(
+        Shown(
+            request=row.request,
+            at=row.time,
+            verb=row.verb or "",
+            target=row.target or "",
+            comment=_comment(row, own),
+            held=own is not None and own.state is HoldState.OPEN,
+            client=row.client or "",
+            request_head=await heads.read(row.bodies.get("request_head")),
+            request_body=_place(row, "request_body"),
+            status=row.status,
+            duration_ms=row.duration_ms or 0,
+            response_head=await heads.read(row.bodies.get("response_head")),
+            response_body=_place(row, "response_body"),
+        )
+    )
 
 
 def _state(row: FlowRow) -> tuple[object, ...]:

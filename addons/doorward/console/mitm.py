@@ -99,7 +99,7 @@ class ConsoleApplication(mitmweb.Application):
     def find_handler(self, request: tornado.httputil.HTTPServerRequest, **kwargs: Any) -> Any:
         """Look the request up in our table; mitmweb's own routes are not asked."""
         route, names = find_route(request.method or "", request.path)
-        answer = Refusal if route is REFUSED else self._answers[route.name]
+        answer = Refusal if route is REFUSED else self._answers.get(route.name, Refusal)
         path_kwargs = {name: value.encode() for name, value in names.items()}
         return self.get_handler_delegate(request, answer, path_kwargs=path_kwargs)
 

@@ -71,7 +71,7 @@ class Index(Guarded):
 
     def get(self) -> None:
         """Send the page."""
-        frame = self.gate.pages.render("mitmweb_head", self.session, {})
+        frame = self.gate.pages.render("mitmweb_head", self.session, {"local": self.settings.get("local", False)})
         page = (MITMWEB_FILES / "index.html").read_text("utf-8")
         page = page.replace("<title>mitmproxy</title>", "<title>doorward console</title>", 1)
         self.finish(page.replace("<head>", f"<head>{frame}", 1))
@@ -218,7 +218,7 @@ async def _read(handler: MitmwebRoom, flow: http.HTTPFlow, side: Side) -> bytes:
     place = body_place(flow, side)
     if place is None:
         return b""
-    return await handler.bodies.read(handler.signed_in, place.digest, f"console: {side} of {place.what}")
+    return await handler.bodies.read(handler.signed_in, place.digest, f"{side} of {place.what}")
 
 
 def _filled(flow: http.HTTPFlow, side: Side, body: bytes) -> http.Message:

@@ -92,6 +92,8 @@ def text_of(flow: RecordedFlow) -> str:
         said.append(f"waits for a person (hold {flow.hold}); nothing was sent")
     elif flow.executed == "unknown":
         said.append("sent, and whether the target acted is unknown")
+    elif flow.cause is not None and flow.answered is not None:
+        said.append(f"the answer was broken off ({flow.cause})")
     elif flow.cause is not None:
         said.append(f"the answer was not handed on ({flow.cause})")
     for side, message in (("request", flow.asked), ("answer", flow.answered)):

@@ -88,10 +88,13 @@ class Tape[Answer]:
 
     def add(self, flow: RecordedFlow, key: ReplayKey | None, answer: Callable[[RecordedFlow], Answer]) -> None:
         """Add a recorded answer, or note that the record does not hold it."""
-        if key is None or flow.answered is None or flow.answered.kept not in (Kept.WHOLE, Kept.NONE):
+        kept = flow.answered.kept if flow.answered is not None else None
+        if kept is not None and flow.cause is not None:  # a stream that was broken off
+            kept = Kept.CUT
+        if key is None or kept not in (Kept.WHOLE, Kept.NONE):
             self.left_out += 1
-            if key is not None and flow.answered is not None:
-                self._missing.setdefault(key, flow.answered.kept)
+            if key is not None and kept is not None:
+                self._missing.setdefault(key, kept)
             return
         self._answers.setdefault(key, []).append(answer(flow))
         self.count += 1

@@ -5,6 +5,7 @@
   const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? "";
   const token = meta("doorward-token");
   const reviewer = meta("doorward-role") === "reviewer";
+  const local = meta("doorward-local") === "yes"; // `doorward flows open`: recorded flows, no holds, no login
   const stock = window.fetch.bind(window);
 
   // mitmweb opens its page for capturing first; the console captures nothing
@@ -149,13 +150,14 @@
   const bar = () => {
     const count = element("span", { class: "dw-count", hidden: "" });
     const out = element("form", { method: "post", action: "/logout" }, element("input", { type: "hidden", name: "token", value: token }), element("button", { class: "dw-quiet" }, "Log out"));
-    const brand = element("a", { class: "dw-brand", href: "/approvals" }, element("img", { src: "/doorward/mark.svg", alt: "", width: "20", height: "20" }), "doorward");
-    const nav = element("nav", { "aria-label": "Pages" }, element("a", { href: "/approvals" }, "Approvals", count), element("a", { href: "/", "aria-current": "page" }, "Flows"));
-    const who = element("div", { class: "dw-who" }, element("span", {}, meta("doorward-person")), element("span", { class: "dw-role" }, meta("doorward-role")), out);
+    const brand = element("a", { class: "dw-brand", href: local ? "/" : "/approvals" }, element("img", { src: "/doorward/mark.svg", alt: "", width: "20", height: "20" }), "doorward");
+    const flows = element("a", { href: "/", "aria-current": "page" }, "Flows");
+    const nav = element("nav", { "aria-label": "Pages" }, ...(local ? [] : [element("a", { href: "/approvals" }, "Approvals", count)]), flows);
+    const who = element("div", { class: "dw-who" }, element("span", {}, meta("doorward-person")), element("span", { class: "dw-role" }, local ? "read-only" : meta("doorward-role")), ...(local ? [] : [out]));
     document.body.prepend(element("div", { id: "dw-bar", role: "banner" }, brand, nav, who));
     document.documentElement.classList.toggle("dw-viewer", !reviewer);
     const look = async () => {
-      if (document.hidden) return;
+      if (document.hidden || local) return;
       const answer = await stock("/api/holds", { credentials: "same-origin" }).catch(() => null);
       if (answer?.status === 401) return void location.reload();
       if (!answer?.ok) return;
