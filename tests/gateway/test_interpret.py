@@ -105,6 +105,15 @@ def without_holds(gateway: Gateway) -> dict[str, Any]:
     }
 
 
+async def test_a_sentinel_may_go_where_no_mask_hides_anything(gateway: Gateway) -> None:
+    gateway.policy = gateway.read_policy(without_holds(gateway))  # and without masks
+    body = b'{"messages": [{"content": "%s"}]}' % sentinel_for(KEY).encode()
+    sent, _ = await lead(gateway, flow := flow_for(await tunnelled(gateway), "POST", body=body))
+    assert sent is not None
+    assert flow.response is not None
+    assert flow.response.status_code == 200
+
+
 async def test_gzip_is_undone_for_the_policy_and_left_for_the_target(gateway: Gateway) -> None:
     raw = gzip.compress(b'{"a": 1}')
     flow = flow_for(await tunnelled(gateway), "POST", headers=[HOST, ("Content-Encoding", "gzip")], body=raw)

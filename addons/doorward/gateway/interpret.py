@@ -85,6 +85,7 @@ class Interpret:
         principal = token.principal
         if principal.owner is None:
             principal = replace(principal, owner=policy.owners.get(principal.name))
+        body_mask = policy.has_body_masks(target.name)
         exchange.action = action = read_action(
             principal,
             target,
@@ -93,9 +94,10 @@ class Interpret:
             headers,
             exchange.body,
             credential_header=self._credential_headers.get(target.credential or ""),
-            body_mask=policy.has_body_masks(target.name),
+            body_mask=body_mask,
         )
-        if exchange.body and carries_sentinel(exchange.body, self._sentinel):
+        # Elsewhere it overwrites nothing: an agent has to tell its model what it read.
+        if body_mask and exchange.body and carries_sentinel(exchange.body, self._sentinel):
             raise WriteBack(
                 "the body carries a masked value, which would overwrite the real one",
                 cause="write-back",
