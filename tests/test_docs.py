@@ -212,3 +212,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_decisions_are_numbered_in_a_row() -> None:
     numbers = [int(page.name[:4]) for page in sorted((DOCS / "decisions").glob("*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("example", sorted((DOCS / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_an_example_of_a_policy_is_clean_and_passes_its_own_tests(example: Path) -> None:
+    files = {example.name: example.read_text()}
+    credentials = ["anthropic-key", "crm-token"]  # as docs/agents.md has them
+    assert not lint_policy(files, issuers=["corp"], credentials=credentials)
+    outcomes = run_policy_tests(load_policy(files, issuers=["corp"], credentials=credentials))
+    assert outcomes
+    assert all(outcome.passed for outcome in outcomes), outcomes

@@ -6,7 +6,7 @@ import shutil
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -36,10 +36,10 @@ def deployment(provider: Provider, target: Target) -> Iterator[Deployment]:
         yield running
 
 
-def environment(deployment: Deployment) -> dict[str, str]:
+def environment(deployment: Deployment, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What `doorward agent env` prints, as a shell would take it."""
     script = deployment.command("agent", "env").stdout + "env -0"
-    plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    plain = {name: value for name, value in base.items() if not name.lower().endswith("_proxy")}
     token = {"DOORWARD_TOKEN": deployment.provider.token()}
     done = subprocess.run(["bash", "-c", script], env={**plain, **token}, capture_output=True, text=True, check=True)
     return dict(line.split("=", 1) for line in done.stdout.split("\0") if "=" in line)
