@@ -63,7 +63,7 @@ def deployment(provider: Provider, target: Target) -> Iterator[Deployment]:
     }
     everybody = {"groups": ["corp:agents"]}
     policy["bindings"] = [{"role": "reader", "target": name, **everybody} for name in names]
-    policy["bindings"] += [{"role": "writer", "target": name, **everybody} for name in OPTIONS]
+    policy["bindings"] += [{"role": "writer", "target": name, **everybody} for name in (*OPTIONS, "pass")]
     policy["masks"] = [{"name": name, "match": {"target": name}, **mask} for name, mask in MASKS.items()]
     with Deployment(provider, policy) as running:
         yield running
@@ -154,12 +154,19 @@ def test_a_masked_value_that_is_written_back_is_refused(deployment: Deployment, 
     with deployment.agent() as agent:
         for body in (f'{{"iban": "{sentinel}"}}', json.dumps({"iban": sentinel}).replace("d", "\\u0064")):
             written = agent.post(
-                "https://plain.internal/v1/x", content=body, headers={"Content-Type": "application/json"}
+                "https://pass.internal/v1/x", content=body, headers={"Content-Type": "application/json"}
             )
             assert written.status_code == 422
             assert written.json()["executed"] == "no"
             assert "leave the masked fields out" in written.json()["next"]
     assert len(target.got) == before
+
+
+def test_a_masked_value_goes_to_a_target_without_masks_of_fields(deployment: Deployment, target: Target) -> None:
+    sentinel = get(deployment, "pass").json()["iban"]
+    with deployment.agent() as agent:
+        assert agent.post("https://plain.internal/v1/x", json={"said": sentinel}).status_code == 200
+    assert sentinel.encode() in target.got[-1].body
 
 
 def test_a_listener_with_tls_speaks_nothing_else(provider: Provider, target: Target, tmp_path: Path) -> None:
