@@ -187,7 +187,9 @@ async def test_other_sites_cannot_read_by_script_but_may_link_to_pages(console: 
         cross = {"Sec-Fetch-Site": "cross-site"}
         assert (await anna.browser.get("/api/holds", headers=cross)).status_code == 403
         assert (await anna.browser.get(PATHS["content"], headers=cross)).status_code == 403
-        assert (await anna.browser.get("/approvals", headers=cross)).status_code == 200
+        assert (await anna.browser.get("/approvals", headers=cross)).status_code == 403
+        link = {**cross, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+        assert (await anna.browser.get("/approvals", headers=link)).status_code == 200
 
 
 async def open_socket(console: RunningConsole, cookie: str, origin: str | None) -> int:

@@ -58,12 +58,16 @@ def test_own_host_in_any_case() -> None:
     verify_host("DOORWARD.example", PublicAddress("https", "doorward.example"))
 
 
+LINK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 GOOD = [
     ("POST", Form.JSON, {"Origin": OURS}),
     ("POST", Form.PAGE, {"Origin": OURS, "Sec-Fetch-Site": "same-origin"}),
     ("GET", Form.SOCKET, {"Origin": OURS}),
     ("GET", Form.PAGE, {}),
-    ("GET", Form.PAGE, {"Sec-Fetch-Site": "cross-site"}),
+    ("GET", Form.PAGE, {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}),
+    ("GET", Form.PAGE, {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}),
+    ("GET", Form.PAGE, {**LINK, "Sec-Fetch-Site": "cross-site"}),
+    ("GET", Form.PAGE, {**LINK, "Sec-Fetch-Site": "same-site"}),
     ("GET", Form.JSON, {"Sec-Fetch-Site": "same-origin"}),
     ("GET", Form.JSON, {"Sec-Fetch-Site": "none"}),
     ("GET", Form.FILE, {}),
@@ -76,6 +80,12 @@ BAD = [
     ("POST", Form.PAGE, {"Origin": "https://127.0.0.1:8081"}),
     ("POST", Form.JSON, {"Origin": OURS, "Sec-Fetch-Site": "cross-site"}),
     ("POST", Form.JSON, {"Origin": OURS, "Sec-Fetch-Site": "same-site"}),
+    ("GET", Form.PAGE, {"Sec-Fetch-Site": "same-site"}),
+    ("GET", Form.PAGE, {**LINK, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"}),
+    ("GET", Form.PAGE, {**LINK, "Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "object"}),
+    ("GET", Form.PAGE, {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}),
+    ("GET", Form.PAGE, {**LINK, "Sec-Fetch-Site": "same-site", "Sec-Purpose": "prefetch;prerender"}),
+    ("GET", Form.PAGE, {**LINK, "Sec-Fetch-Site": "same-site", "Purpose": "prefetch"}),
     ("GET", Form.SOCKET, {}),
     ("GET", Form.SOCKET, {"Origin": "http://127.0.0.1:9999"}),
     ("GET", Form.JSON, {"Sec-Fetch-Site": "cross-site"}),

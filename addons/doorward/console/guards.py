@@ -103,7 +103,7 @@ def verify_sender(method: str, form: Form, headers: Mapping[str, str], address: 
     if changes:
         good = origin == address.origin and site in (None, "same-origin")
     elif form is Form.PAGE:
-        good = True  # a link in a chat may lead to a page; it shows, and changes nothing
+        good = site in (None, "same-origin", "none") or _is_followed_link(headers)
     else:
         good = site in (None, "same-origin", "none") and origin in (None, address.origin)
     if not good:
@@ -112,6 +112,17 @@ def verify_sender(method: str, form: Form, headers: Mapping[str, str], address: 
             cause="wrong-origin",
             hint="open the console itself and try again there",
         )
+
+
+def _is_followed_link(headers: Mapping[str, str]) -> bool:
+    """Whether a person came here: a link in a chat may lead to a page.
+
+    A frame, a picture or a fetch of another site may not. Browsers show it nothing of ours, but the request
+    would be made in the person's name: bodies recorded as read by them, or a login without a click.
+    """
+    purpose = headers.get("Sec-Purpose", "") + headers.get("Purpose", "")
+    is_document = (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")) == ("navigate", "document")
+    return is_document and "prefetch" not in purpose
 
 
 def verify_token(sent: str | None, expected: str) -> None:
