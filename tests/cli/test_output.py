@@ -1,10 +1,12 @@
 import json
+import logging
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from doorward.cli.output import complain, plain, show_facts, show_json, show_table, visible
+from doorward.cli.output import LogLines, complain, plain, show_facts, show_json, show_table, visible
 from doorward.errors import Misconfigured, Refused
 from doorward.model import Approvers, Ask, Risk, Verdict
 
@@ -19,6 +21,8 @@ AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
         ("a\nb\tc", "a\\nb\\tc"),
         ("\u202egnp.exe", "\\u202egnp.exe"),
         ("Ärger 😀", "Ärger 😀"),
+        ("a\u3164b\ufe0f\u2800", "a\\u3164b\\ufe0f\\u2800"),
+        ("\x9b2J\ud800", "\\x9b2J\\ud800"),
         (("a", None, 1), "a, -, 1"),
         (AT, "2026-11-23T12:00:00+00:00"),
     ],
@@ -51,6 +55,28 @@ def test_tables_on_a_terminal_are_aligned(capsys: pytest.CaptureFixture[str], mo
     out = capsys.readouterr().out
     assert out.splitlines()[0].split() == ["NAME", "B"]
     assert "[bold]x" in out
+
+
+@pytest.mark.parametrize(
+    "text", ["[bold]x", "\\\\[link=http://x]y[/link]", "\\\\[/]", "[/]", "\\\\\\\\[red]", ":warning:"]
+)
+def test_text_in_a_table_is_no_markup(
+    text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    show_table(("NAME",), [(text,)])
+    assert capsys.readouterr().out.splitlines()[1].strip() == text
+
+
+def test_lines_of_a_log_keep_what_they_quote_from_the_terminal() -> None:
+    try:
+        raise ValueError("a\x1b[2J\u202eb\nc")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "f", 1, "failed: %s", ("\x9b\r",), sys.exc_info())
+    lines = LogLines("%(name)s: %(message)s").format(record).split("\n")
+    assert lines[0] == "x: failed: \\x9b\\r"
+    assert lines[-2:] == ["ValueError: a\\x1b[2J\\u202eb", "c"]
 
 
 def test_facts_objects_and_errors(capsys: pytest.CaptureFixture[str]) -> None:

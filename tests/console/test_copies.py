@@ -81,5 +81,6 @@ def test_nothing_that_an_agent_writes_breaks_a_copy(text: str, client: str) -> N
     head = Head(((text, text),), f"https://billing.internal/{text}?{text}")
     flow = copy_of(Shown(text, AT, text, text, text, client=client, request_head=head, status=200, response_head=head))
     shown = flow_json(flow)
-    for line in (shown["comment"], shown["request"]["path"], *shown["request"]["headers"][0]):
+    asked = shown["request"]
+    for line in (shown["comment"], asked["method"], asked["host"], asked["path"], *asked["headers"][0]):
         assert not any(char in line for char in "\u202e\u2066\x00\x1b\n\r\u200b")

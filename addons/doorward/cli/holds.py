@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from doorward.cli.output import show_facts, show_json, show_table
+from doorward.cli.output import show_facts, show_json, show_table, visible
 from doorward.cli.record import open_index
 from doorward.errors import Refused
 from doorward.model import HoldState
@@ -75,7 +75,7 @@ def show(config: Path | None, hold_id: str, as_json: bool) -> None:
     )
     for ask in row.asks:
         whom = ", ".join((*ask.approvers.groups, *ask.approvers.subjects))
-        click.echo(f"asks for   {ask.count} of {whom} (hold '{ask.rule}')")
+        click.echo(visible(f"asks for   {ask.count} of {whom} (hold '{ask.rule}')"))
     show_table(
         ("WHEN", "WHO", "SAID", "REASON"),
         [(each.at, each.person, each.verdict, each.reason) for each in row.approvals],

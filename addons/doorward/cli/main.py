@@ -19,7 +19,7 @@ from doorward.cli.demo import demo
 from doorward.cli.flows import flows
 from doorward.cli.holds import holds
 from doorward.cli.init import init
-from doorward.cli.output import complain
+from doorward.cli.output import LogLines, complain
 from doorward.cli.policy import policy
 from doorward.cli.principals import principals
 from doorward.cli.serve import console, gateway, ledger, serve
@@ -39,11 +39,9 @@ from doorward.errors import DoorwardError, Unavailable
 def commands(context: click.Context, config: Path | None, debug: bool) -> None:
     """An access gateway for AI agents: who may do what, who approved it, and the record of it."""
     context.obj = config
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(LogLines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[lines])
     logging.getLogger("mitmproxy").setLevel(logging.CRITICAL)  # its lines may quote what targets sent
     if debug:  # of our own code alone: libraries write out heads, and with them credentials
         logging.getLogger("doorward").setLevel(logging.DEBUG)

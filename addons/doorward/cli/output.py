@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import enum
 import json
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,7 +15,9 @@ import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from doorward.core.characters import is_drawn
 from doorward.errors import DoorwardError
 
 SCHEMA = "doorward/1"
@@ -35,7 +38,7 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*(visible(each).replace("[", "\\[") for each in row))
+        table.add_row(*(Text(visible(each)) for each in row))  # a str would be read for markup
     Console().print(table)
 
 
@@ -64,14 +67,22 @@ def complain(error: DoorwardError) -> None:
 
 
 def visible(value: object) -> str:
-    """Text for a terminal: control and formatting characters, which could repaint it, as escapes."""
+    """Text for a terminal: characters that could repaint it, or draw nothing, as escapes."""
     if value is None:
         return "-"
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     if isinstance(value, tuple | list):
         return ", ".join(visible(each) for each in value)
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(value))
+    return "".join(each if is_drawn(each) else each.encode("unicode_escape").decode() for each in str(value))
+
+
+class LogLines(logging.Formatter):
+    """Lines of a log, with what could repaint a terminal as escapes: a traceback may quote anybody."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's lines."""
+        return "\n".join(visible(line) for line in super().format(record).split("\n"))
 
 
 def pretty_lines(body: bytes) -> list[str]:

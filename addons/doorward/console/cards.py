@@ -13,7 +13,7 @@ import msgspec
 
 from doorward.console.copies import Head, flow_id
 from doorward.console.sessions import Session
-from doorward.console.visible import visible
+from doorward.core.characters import visible
 from doorward.core.holds import is_over, may_answer
 from doorward.errors import Refused
 from doorward.model import Ask, Hold, HoldState, Json

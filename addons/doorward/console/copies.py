@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from mitmproxy import connection, http
 from mitmproxy.flow import Flow
 
-from doorward.console.visible import visible
+from doorward.core.characters import visible
 
 _SPACE = uuid.UUID("6d0f7a55-9a37-5a3c-8a53-6c1ec6a4f4b1")  # mitmweb's ids are UUIDs; ours are made from request ids
 _PLACES = "doorward"
@@ -91,7 +91,7 @@ def copy_of(shown: Shown) -> http.HTTPFlow:
     flow.request = http.Request(
         host=host,
         port=port,
-        method=_bytes(shown.verb or "?"),
+        method=_bytes(visible(shown.verb or "?", longest=32)),
         scheme=scheme.encode(),
         authority=b"",
         path=_bytes(path),

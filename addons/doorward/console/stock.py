@@ -21,7 +21,7 @@ from doorward.console.bodies import Bodies
 from doorward.console.cards import indented_json
 from doorward.console.copies import Side, body_place
 from doorward.console.gate import Guarded
-from doorward.console.visible import visible
+from doorward.core.characters import visible
 
 MITMWEB_FILES = Path(mitmweb.__file__).parent
 OWN_FILES = Path(__file__).parent / "assets"
@@ -166,6 +166,7 @@ class ContentView(MitmwebRoom, mitmweb.FlowContentView):
         lines = int(asked) if asked.isdecimal() and len(asked) < 8 else None
         drawn = await asyncio.to_thread(self._draw, flow, Side(message), body[:LARGEST_VIEW_BYTES], content_view, lines)
         drawn["text"] = visible(drawn["text"], lines=True)
+        drawn["description"] = visible(drawn["description"])
         if len(body) > LARGEST_VIEW_BYTES:
             drawn["description"] += f" (the first {LARGEST_VIEW_BYTES} of {len(body)} bytes)"
         self.answer_json(drawn)

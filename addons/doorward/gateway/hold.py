@@ -12,6 +12,7 @@ from typing import Protocol
 
 from mitmproxy import connection, http
 
+from doorward.core.characters import visible
 from doorward.core.policy import Policy, decide
 from doorward.errors import Conflict, Refused, Unauthenticated, Unavailable, Unclear
 from doorward.gateway.blocks import Blocks
@@ -170,7 +171,8 @@ def _not_approved(hold: HeldAction) -> Refused:
     last = hold.approvals[-1] if hold.approvals else None
     match hold.state:
         case HoldState.DENIED if last is not None:
-            return Refused(f"{last.person} denied it: {last.reason}", cause="hold-denied", hint="do not repeat it")
+            reason = visible(" ".join(last.reason.split()))  # agents' tools print it on terminals
+            return Refused(f"{last.person} denied it: {reason}", cause="hold-denied", hint="do not repeat it")
         case HoldState.USED:
             return Conflict(
                 f"the approval was used by request {hold.used_by}", cause="hold-used", hint="do not repeat it"
