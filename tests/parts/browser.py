@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
@@ -15,6 +16,13 @@ IN_CHROMIUM = [
     pytest.mark.browser,
     pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason=f"no Chromium at {CHROMIUM}"),
 ]
+
+
+def in_chromium(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark one test of a file of others; a file of such tests says `pytestmark = IN_CHROMIUM`."""
+    for mark in IN_CHROMIUM:
+        test = mark(test)
+    return test
 
 
 @asynccontextmanager

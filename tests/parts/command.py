@@ -22,6 +22,11 @@ class Ran:
     err: str
 
 
+class _Screen(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 class Terminal:
     """A folder to run commands in."""
 
@@ -31,9 +36,9 @@ class Terminal:
         monkeypatch.chdir(folder)
         monkeypatch.delenv("DOORWARD_CONFIG", raising=False)
 
-    def run(self, *arguments: str) -> Ran:
-        """Run `doorward ARGUMENTS`."""
-        out, err = StringIO(), StringIO()
+    def run(self, *arguments: str, screen: bool = False) -> Ran:
+        """Run `doorward ARGUMENTS`; with `screen` its standard output is a terminal, else a file."""
+        out, err = (_Screen() if screen else StringIO()), StringIO()
         with self._monkeypatch.context() as patch, _logging_kept():
             patch.setattr(sys, "argv", ["doorward", *arguments])
             patch.setattr(sys, "stdout", out)

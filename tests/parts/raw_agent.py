@@ -7,9 +7,10 @@ from base64 import b64encode
 from tests.parts.deployment import Deployment
 
 
-def connect_head(deployment: Deployment, authority: str, token: str | None = None) -> bytes:
+def connect_head(deployment: Deployment, authority: str, token: str | None = None, *, label: str = "agent") -> bytes:
     """A CONNECT with a token."""
-    userinfo = b64encode(f"agent:{deployment.provider.token() if token is None else token}".encode()).decode()
+    presented = deployment.provider.token() if token is None else token
+    userinfo = b64encode(f"{label}:{presented}".encode("utf-8", "surrogatepass")).decode()
     return (
         f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: Basic {userinfo}\r\n\r\n".encode()
     )
@@ -32,9 +33,16 @@ def tunnel(deployment: Deployment, authority: str = "billing.internal:443") -> s
 
 def tls_tunnel(deployment: Deployment, *, sni: str = "billing.internal", alpn: str = "http/1.1") -> ssl.SSLSocket:
     """A tunnel with TLS inside."""
+    return tls_inside(deployment, tunnel(deployment), sni=sni, alpn=alpn)
+
+
+def tls_inside(
+    deployment: Deployment, connection: socket.socket, *, sni: str = "billing.internal", alpn: str = "http/1.1"
+) -> ssl.SSLSocket:
+    """TLS in a tunnel that stands; takes the connection over."""
     context = ssl.create_default_context(cafile=deployment.root)
     context.set_alpn_protocols([alpn])
-    return context.wrap_socket(tunnel(deployment), server_hostname=sni)
+    return context.wrap_socket(connection, server_hostname=sni)
 
 
 def exchange(connection: socket.socket, request: bytes) -> bytes:
