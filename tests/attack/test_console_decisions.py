@@ -158,6 +158,36 @@ async def test_fields_given_twice_say_nothing_else_than_what_was_shown(console: 
     assert decisions(console) == []
 
 
+async def test_a_body_that_is_no_answer_decides_nothing_and_breaks_nothing(console: RunningConsole) -> None:
+    """Depth, numbers without end, halves of characters: refused in words, never by a failure of the console."""
+    hold = await console.open_hold()
+    digest = hold.digest.encode()
+    async with console.person("anna", "sre") as anna:
+        await shown(anna, hold.request)
+        for body in (
+            b'{"reason": "fine \\ud800 enough", "digest": "%s"}' % digest,
+            b'{"reason": "fine enough", "digest": "\\udfff"}',
+            b'{"reason": "\\u0000\\u202e\\u200b\\u00a0", "digest": "%s"}' % digest,
+            b'{"reason": "%s", "digest": "%s"}' % (b"x" * 2001, digest),
+            b'{"reason": NaN, "digest": 1e999}',
+            b'{"reason": ' + b"9" * 5000 + b"}",
+            b"[" * 30_000,
+            b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+            b"\xff\xfe",
+            b"",
+        ):
+            for door in (f"/api/holds/{hold.id}/approve", f"/flows/{flow_id(hold.request)}/resume"):
+                answer = await anna.post(door, content=body, headers={"Content-Type": "application/json"})
+                assert answer.status_code in (400, 403), (body[:40], answer.text)
+        coded = {"Content-Type": "application/x-www-form-urlencoded", "Doorward-Token": ""}
+        for field in (b"token=%ff", b"token=\xc3\xa9", b"reason=%ed%a0%80%ff%fe", b"digest=%00", b"=&&=;" * 100):
+            content = b"token=%s&digest=%s&%s" % (anna.token.encode(), digest, field)
+            answer = await anna.post(f"/approvals/{hold.id}/approve", content=content, headers=coded)
+            assert answer.status_code in (400, 403, 409), field
+        assert (await anna.browser.get("/api/holds")).status_code == 200
+    assert decisions(console) == []
+
+
 async def test_a_session_that_was_logged_out_decides_by_no_door(console: RunningConsole) -> None:
     hold = await console.open_hold()
     async with console.person("anna", "sre") as anna:

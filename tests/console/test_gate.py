@@ -248,6 +248,9 @@ async def test_errors_say_one_sentence_and_a_next_step(console: RunningConsole) 
         answer = await anna.post("/api/holds/h-nothing/approve", content=b"{", headers={"Content-Type": "text/plain"})
         assert answer.status_code == 400
         assert answer.json()["cause"] == "not-json"
+        deep = {"Content-Type": "application/json"}
+        answer = await anna.post("/api/holds/h-nothing/approve", content=b"[" * 30_000, headers=deep)
+        assert answer.json()["cause"] == "not-json"
 
 
 async def test_large_bodies_are_not_taken(console: RunningConsole) -> None:

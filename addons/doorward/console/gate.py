@@ -153,7 +153,7 @@ class Guarded(tornado.web.RequestHandler):
             raise Unclear("the body is not JSON", cause="not-json", hint="send application/json")
         try:
             value = json.loads(self.request.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Unclear("the body is not JSON", cause="not-json", hint="send one JSON object") from error
         if not isinstance(value, dict):
             raise Unclear("the body is not a JSON object", cause="not-json", hint="send one JSON object")
