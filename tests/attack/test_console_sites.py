@@ -258,7 +258,7 @@ async def test_a_link_that_asks_for_a_yes_is_none(scene: Scene) -> None:
     page = await scene.lure()
     fields = f"token={scene.token}&digest={scene.hold.digest}&reason=a+fine+request"
     for door in (*scene.doors, f"{scene.console.url}/logout"):
-        for url in (f"{door}?{fields}", f"{door}?_method=POST&{fields}", f"{door}/?{fields}"):
+        for url in (f"{door}?_method=POST&{fields}", f"{door}/?{fields}"):
             await page.set_content(f'<a href="{url.replace("&", "&amp;")}">a prize</a>')
             async with page.expect_navigation() as waiting:
                 await page.click("a")
