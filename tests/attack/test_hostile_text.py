@@ -32,7 +32,7 @@ def spoken() -> Iterator[Deployment]:
         Target() as target,
         Deployment(provider, policy_for(target), console=True, **settings) as deployment,
     ):
-        with ThreadPoolExecutor(len(ALL)) as agents:
+        with ThreadPoolExecutor(10) as agents:
             sent = list(agents.map(lambda each: speak(deployment, each[1], f"agent-{each[0]}"), enumerate(ALL)))
         assert all(sent), "each agent has said something that went out"
         provider.user = BOB
@@ -147,7 +147,7 @@ def test_a_reason_that_a_reviewer_types_repaints_no_terminal(spoken: Deployment,
         asking = {f"corp:agent-r{number}": agents.submit(ask, number) for number in range(len(reasons))}
         left = dict(zip(asking, reasons, strict=True))
         decided = {}
-        for _ in range(100):
+        for _ in range(600):
             for hold in bob.holds():
                 if hold["principal"] in left:
                     answer = bob.answer(hold, "deny", reason=left.pop(hold["principal"]))
