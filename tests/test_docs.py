@@ -16,6 +16,8 @@ from doorward.cli.main import commands
 from doorward.core.policy_file import lint_policy, load_policy, run_policy_tests
 from doorward.settings import Settings, parse_settings
 from tests.parts.causes import causes_in
+from tests.parts.clients.rows import CLIENTS
+from tests.parts.clients.table import is_of, tables, with_tables, written
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -186,6 +188,32 @@ def test_no_cause_is_described_that_is_not_there() -> None:
     tables = [part for part in re.split(r"^## ", text("errors.md"), flags=re.M)[1:] if "| cause |" in part]
     assert tables
     assert [cause for part in tables for cause in rows(part) if cause not in known] == []
+
+
+# Clients
+
+
+def test_the_tables_of_clients_are_those_of_a_run() -> None:
+    """All but the versions, which are of the machine that ran `scripts/clients`."""
+    assert is_of(CLIENTS, written(text("clients.md"))), "run scripts/clients"
+
+
+def test_a_table_of_clients_that_says_something_else_is_noticed() -> None:
+    versions = {client.key: "1.2" for client in CLIENTS}
+    made = tables(CLIENTS, versions)
+    assert is_of(CLIENTS, made)
+    assert is_of(CLIENTS, tables(CLIENTS, {**versions, "curl": "10.0.1"}))
+    assert not is_of(CLIENTS, made.replace("past the gateway", "through the gateway", 1))
+    assert not is_of(CLIENTS[1:], made)
+    assert not is_of(CLIENTS, "\n".join(made.splitlines()[:-1]))
+    assert written(with_tables(text("clients.md"), made)) == made
+
+
+def test_the_lines_for_java_are_those_that_were_run() -> None:
+    (java,) = [client for client in CLIENTS if client.key == "java"]
+    page = text("clients.md")
+    for word in (*java.prepare.split(), *java.line.removesuffix(' "$@"').split()):
+        assert word in page, word
 
 
 # Dependencies and links

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_clients import environment
 from tests.parts.certificates import TestAuthority
+from tests.parts.clients.environment import environment
 from tests.parts.deployment import SECRET, Deployment
 from tests.parts.installed import python_with
 from tests.parts.model import ScriptedModel

@@ -1,92 +1,222 @@
-"""Stock clients with nothing but their environment, over both HTTP versions, and TLS to the target."""
+"""Stock clients with what `doorward agent env` prints and what their row says; TLS to the target.
+
+The rows are in tests/parts/clients, and docs/clients.md has them as tables.
+"""
 
 import asyncio
-import os
-import shutil
+import json
+import re
 import ssl
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiohttp
+import httpx
 import pytest
-import requests
 
 from tests.parts.certificates import TestAuthority
+from tests.parts.clients.bench import Workbench, answers_in, read_until
+from tests.parts.clients.client import Client
+from tests.parts.clients.rows import CLIENTS, CURL, GIT, NODE_OLD, WGET, WITH_PROGRAM
 from tests.parts.deployment import SECRET, Deployment
+from tests.parts.git_target import GitTarget, git, has_http_backend
 from tests.parts.policies import policy_for
 from tests.parts.provider import Provider
-from tests.parts.target import Target, json_answer
+from tests.parts.relay import Relay
+from tests.parts.stream_target import StreamTarget
+from tests.parts.target import Answer, Got, Target, json_answer
 
 URL = "https://billing.internal/v1/customers/1"
+REFUSED = "https://billing.internal/v1/secrets/1"
+CODE = "https://code.internal"
 DOCUMENT = {"name": "Ann", "email": "ann@example.com"}
+EVENTS = [f'data: {{"n": {number}}}\n\n'.encode() for number in range(3)]
+
+each_client = pytest.mark.parametrize("client", WITH_PROGRAM, ids=lambda client: str(client.key))
+only_git = pytest.mark.parametrize("client", [GIT], ids=["git"])
+type RecordProperty = Callable[[str, object], None]
+
+
+def said(got: Got) -> Answer:
+    """What billing says: a customer, or to a POST the name that it was told."""
+    return json_answer(DOCUMENT if got.method == "GET" else {**DOCUMENT, "name": json.loads(got.body)["name"]})
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def target() -> Iterator[Target]:
     with Target() as running:
-        running.answer = json_answer(DOCUMENT)
+        running.answer = said
         yield running
 
 
 @pytest.fixture(scope="module")
-def deployment(provider: Provider, target: Target) -> Iterator[Deployment]:
-    with Deployment(provider, policy_for(target), workers=2) as running:
+def events() -> Iterator[StreamTarget]:
+    with StreamTarget() as running:
         yield running
 
 
-def environment(deployment: Deployment, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What `doorward agent env` prints, as a shell would take it."""
-    script = deployment.command("agent", "env").stdout + "env -0"
-    plain = {name: value for name, value in base.items() if not name.lower().endswith("_proxy")}
-    token = {"DOORWARD_TOKEN": deployment.provider.token()}
-    done = subprocess.run(["bash", "-c", script], env={**plain, **token}, capture_output=True, text=True, check=True)
-    return dict(line.split("=", 1) for line in done.stdout.split("\0") if "=" in line)
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitTarget]:
+    with GitTarget(tmp_path_factory.mktemp("code")) as running:
+        yield running
 
 
-def run(deployment: Deployment, *line: str, cwd: Path | None = None) -> str:
-    done = subprocess.run(
-        line, env=environment(deployment), capture_output=True, text=True, timeout=120, check=False, cwd=cwd
+@pytest.fixture(scope="module")
+def deployment(provider: Provider, target: Target, events: StreamTarget, code: GitTarget) -> Iterator[Deployment]:
+    policy = policy_for(target)
+    policy["targets"]["events"] = {"kind": "http", "url": events.url, "hosts": ["events.internal"]}
+    policy["targets"]["code"] = {"kind": "http", "url": code.url, "hosts": ["code.internal"]}
+    policy["roles"]["git"] = [{"methods": ["GET", "POST"], "paths": ["/**"], "query": ["service"]}]
+    agents = {"groups": ["corp:agents"]}
+    policy["bindings"] += [
+        {"role": "reader", "target": "events", **agents},
+        {"role": "git", "target": "code", **agents},
+    ]
+    (hold,) = policy["holds"]
+    policy["holds"].append(
+        {**hold, "name": "push", "match": {"target": "code", "paths": ["/held.git/git-receive-pack"]}}
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    policy["denies"].append({"name": "no shut", "match": {"target": "code", "paths": ["/shut.git/**"]}})
+    with Deployment(provider, policy, hold={"wait": "1s"}) as running:
+        yield running
 
 
-def masked(text: str) -> bool:
-    return '"Ann"' in text and "doorward-masked-" in text and "ann@example.com" not in text and SECRET not in text
+@pytest.fixture(scope="module")
+def bench(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    return Workbench(deployment, tmp_path_factory.mktemp("clients"))
+
+
+def masked(text: str, name: str = "Ann") -> bool:
+    return f'"{name}"' in text and "doorward-masked-" in text and "ann@example.com" not in text and SECRET not in text
+
+
+def has_token(relay: Relay) -> bool:
+    """Whether a client that asked through the relay sent its token with the first word."""
+    assert relay.begun[0].startswith(b"CONNECT ")
+    return b"proxy-authorization: basic " in relay.begun[0].lower()
+
+
+@each_client
+def test_a_client(client: Client, bench: Workbench, target: Target, record_property: RecordProperty) -> None:
+    """Masked answers, a body, a refusal and a hold, with nothing but the variables and the row."""
+    version = bench.version(client)
+    before = len(target.got)
+    with Relay(bench.deployment.port) as relay:
+        done = bench.run(client, "GET", URL, "GET", URL, "POST", URL, "GET", REFUSED, "DELETE", URL, port=relay.port)
+    answers = answers_in(done.stdout)
+    assert [answer.status for answer in answers] == [200, 200, 200, 403, 503], done.stdout + done.stderr
+    assert {answer.http for answer in answers} == {client.http}
+    first, second, posted, refused, held = answers
+    assert masked(first.body)
+    assert masked(second.body)
+    assert masked(posted.body, "Bea")
+    assert json.loads(refused.body)["cause"] == "policy"
+    assert "no secrets" in refused.body
+    assert held.headers["retry-after"] == "5"
+    assert json.loads(held.body)["hold"] == held.headers["doorward-hold"]
+
+    got = target.got[before:]
+    assert [(each.method, dict(each.headers)["Authorization"]) for each in got] == [
+        (method, f"Bearer {SECRET}") for method in ("GET", "GET", "POST")
+    ]
+    assert json.loads(got[2].body) == {"name": "Bea"}
+    assert (len(relay.begun) < len(answers)) == client.keeps_alive, len(relay.begun)
+    assert has_token(relay) == client.token_at_once
+    record_property("version", version)
+
+
+@each_client
+def test_a_client_gets_an_answer_piece_by_piece(client: Client, bench: Workbench, events: StreamTarget) -> None:
+    with bench.streaming(client, "GET", "https://events.internal/v1/events") as running:
+        printed = b""
+        for event in EVENTS:
+            events.send(event)
+            printed = read_until(running, event.strip(), printed)  # before the next is sent
+        events.end()
+        assert running.wait(60) == 0
+    (answer,) = answers_in(printed.decode())
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+
+
+@each_client
+def test_a_client_tells_of_a_bad_token(client: Client, bench: Workbench, target: Target) -> None:
+    before = len(target.got)
+    done = bench.run(client, "GET", URL, token="no.good.token")
+    assert client.bad_token in done.stdout + done.stderr
+    assert "Ann" not in done.stdout
+    assert len(target.got) == before
+
+
+@each_client
+def test_a_client_goes_past_only_where_its_row_says_so(client: Client, bench: Workbench, target: Target) -> None:
+    """A host on loopback, which it could ask itself, and which is no target's."""
+    before = len(target.got)
+    done = bench.run(client, "GET", f"{target.url}/v1/customers/2")
+    answers = answers_in(done.stdout)
+    if client.goes_past:
+        assert ([answer.status for answer in answers], len(target.got)) == ([200], before + 1)
+        return
+    assert len(target.got) == before
+    if answers:
+        assert [(answer.status, json.loads(answer.body)["cause"]) for answer in answers] == [(403, "unknown-host")]
+    else:  # it asks for a tunnel to plain HTTP as well, and keeps the page to itself
+        assert done.returncode != 0
+        assert "403" in done.stderr
+
+
+# The rows that say what a client does not do by itself
+
+
+@pytest.mark.parametrize("client", [each for each in CLIENTS if each.past], ids=lambda client: str(client.key))
+def test_without_what_its_row_says_it_goes_past(client: Client, bench: Workbench, target: Target) -> None:
+    before = len(target.got)
+    done = bench.run(client, "GET", f"{target.url}/v1/customers/2", line=client.past)
+    (answer,) = answers_in(done.stdout)
+    assert (answer.status, len(target.got)) == (200, before + 1)
+    assert "Authorization" not in dict(target.got[-1].headers)  # nobody added what the gateway adds
+
+
+def test_fetch_of_an_old_node_finds_no_host_that_only_the_gateway_knows(bench: Workbench) -> None:
+    lost = bench.run(NODE_OLD, "GET", URL, line=NODE_OLD.past)
+    assert lost.returncode != 0
+    assert "fetch failed" in lost.stderr
+
+
+@pytest.mark.parametrize(
+    ("client", "line", "shown"),
+    [
+        pytest.param(CURL, "curl -sSf", False, id="curl -f"),
+        pytest.param(CURL, "curl -sS --fail-with-body", True, id="curl --fail-with-body"),
+        pytest.param(WGET, 'wget -nv --ca-certificate="$SSL_CERT_FILE" -O -', False, id="wget"),
+    ],
+)
+def test_an_option_shows_or_hides_the_body_of_a_refusal(
+    client: Client, line: str, shown: bool, bench: Workbench
+) -> None:
+    done = bench.run(client, line=f"{line} {REFUSED}")
+    assert done.returncode != 0
+    assert "403" in done.stderr
+    assert ("no secrets" in done.stdout) == shown
+
+
+def test_httpx_gives_up_after_5_s_if_not_told_otherwise() -> None:
+    with httpx.Client() as client:
+        assert client.timeout == httpx.Timeout(5)
 
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
-def test_curl(version: str, deployment: Deployment) -> None:
-    out = run(deployment, "curl", "-sS", version, "-w", "\nHTTP/%{http_version}", URL)
-    assert masked(out)
-    assert out.endswith("HTTP/2" if version == "--http2" else "HTTP/1.1")
+def test_curl_over_both_versions(version: str, bench: Workbench) -> None:
+    done = bench.run(CURL, line=f"curl -sSi --suppress-connect-headers {version} {URL}")
+    (answer,) = answers_in(done.stdout)
+    assert masked(answer.body)
+    assert answer.http == ("2" if version == "--http2" else "1.1")
 
 
-def test_curl_over_plain_http(deployment: Deployment) -> None:
-    assert masked(run(deployment, "curl", "-sS", URL.replace("https", "http")))
+def test_curl_over_plain_http(bench: Workbench) -> None:
+    assert masked(bench.run(CURL, line=f"curl -sS {URL.replace('https', 'http')}").stdout)
 
 
-def test_requests(deployment: Deployment) -> None:
-    program = f"import requests; print(requests.get({URL!r}, timeout=60).text)"
-    assert masked(run(deployment, sys.executable, "-c", program))
-
-
-def test_requests_keeps_a_connection_alive(deployment: Deployment, target: Target) -> None:
-    with requests.Session() as session:
-        session.trust_env = False
-        session.proxies = {"https": deployment.proxy()}
-        session.verify = deployment.root
-        assert all(masked(session.get(URL, timeout=60).text) for _ in range(12))
-
-
-def test_httpx(deployment: Deployment) -> None:
-    program = f"import httpx; print(httpx.get({URL!r}, timeout=60).text)"
-    assert masked(run(deployment, sys.executable, "-c", program))
-
-
-async def test_aiohttp(deployment: Deployment) -> None:
+async def test_aiohttp_with_several_requests_at_once(deployment: Deployment) -> None:
     context = ssl.create_default_context(cafile=deployment.root)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
         answers = await asyncio.gather(*(_aiohttp_get(session, deployment.proxy()) for _ in range(5)))
@@ -98,46 +228,44 @@ async def _aiohttp_get(session: aiohttp.ClientSession, proxy: str) -> str:
         return await answer.text()
 
 
-@pytest.mark.skipif(shutil.which("go") is None, reason="no Go toolchain on this machine")
-def test_go(deployment: Deployment, tmp_path: Path) -> None:
-    (tmp_path / "main.go").write_text(
-        "package main\n"
-        'import ("fmt"; "io"; "net/http"; "os")\n'
-        "func main() {\n"
-        "  answer, err := http.Get(os.Args[1])\n"
-        "  if err != nil { fmt.Println(err); os.Exit(1) }\n"
-        "  body, _ := io.ReadAll(answer.Body)\n"
-        "  fmt.Println(answer.Proto, string(body))\n"
-        "}\n"
-    )
-    built = subprocess.run(
-        ["go", "build", "-o", "agent", "main.go"],
-        cwd=tmp_path,
-        env={**os.environ, "GO111MODULE": "off", "GOFLAGS": ""},
-        capture_output=True,
-        text=True,
-        timeout=170,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    out = run(deployment, str(tmp_path / "agent"), URL)
-    assert masked(out)
-    assert out.startswith("HTTP/2.0")
+# git
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="no Node on this machine")
-def test_node_through_its_own_tunnel(deployment: Deployment, tmp_path: Path) -> None:
-    """Node 20's fetch knows no proxy variables; its http module opens the CONNECT as libraries do."""
-    (tmp_path / "agent.mjs").write_text(
-        "import http from 'node:http'; import https from 'node:https'; import fs from 'node:fs';\n"
-        "const url = new URL(process.argv[2]); const proxy = new URL(process.env.HTTPS_PROXY);\n"
-        "const auth = Buffer.from(`${proxy.username}:${decodeURIComponent(proxy.password)}`).toString('base64');\n"
-        "http.request({host: proxy.hostname, port: proxy.port, method: 'CONNECT', path: `${url.hostname}:443`,\n"
-        "  headers: {'Proxy-Authorization': `Basic ${auth}`}})\n"
-        "  .on('connect', (_, socket) => https.get(url, {socket, agent: false}, got => got.pipe(process.stdout)))\n"
-        "  .end();\n"
-    )
-    assert masked(run(deployment, "node", str(tmp_path / "agent.mjs"), URL))
+@only_git
+@pytest.mark.skipif(not has_http_backend(), reason="no git http-backend on this machine")
+def test_git(client: Client, bench: Workbench, code: GitTarget, record_property: RecordProperty) -> None:
+    version = bench.version(client)
+    commits = {name: code.add(name, "README", f"This is {name}.\n" * 5000) for name in ("open", "held", "shut")}
+    trace = "GIT_TRACE_CURL=1 GIT_TRACE_CURL_NO_DATA=1"
+    with Relay(bench.deployment.port) as relay:
+        listed = bench.run(client, line=f"{trace} git ls-remote {CODE}/open.git main", port=relay.port)
+    assert has_token(relay) == client.token_at_once
+    assert listed.stdout.split() == [commits["open"], "refs/heads/main"]
+    assert re.findall(r"Recv header: HTTP/(\S+) 200", listed.stderr)[-1] == client.http
+
+    for name in ("open", "held"):
+        cloned = bench.run(client, line=f"git clone --quiet {CODE}/{name}.git {name} && cat {name}/README && pwd")
+        assert cloned.stdout.startswith(f"This is {name}.\n"), cloned.stderr
+        work = Path(cloned.stdout.splitlines()[-1]) / name
+        (work / "NEW").write_bytes(bytes(range(256)) * 8192)  # more than git sends in one piece of known length
+        git("add", "NEW", cwd=work)
+        git("commit", "--quiet", "--message", "two", cwd=work)
+    pushed = bench.run(client, line="git -C open push --quiet origin main")
+    assert pushed.returncode == 0, pushed.stderr
+    assert code.head("open") != commits["open"]
+
+    held = bench.run(client, line="git -C held push --quiet origin main")
+    assert "HTTP 503" in held.stderr
+    assert code.head("held") == commits["held"]
+    refused = bench.run(client, line=f"git clone --quiet {CODE}/shut.git shut")
+    assert "The requested URL returned error: 403" in refused.stderr
+    assert "no shut" not in refused.stderr  # it shows no body
+    stranger = bench.run(client, line=f"git ls-remote {CODE}/open.git", token="no.good.token")
+    assert client.bad_token in stranger.stderr
+    record_property("version", version)
+
+
+# The target's side
 
 
 def test_a_target_over_tls_is_verified_by_its_own_authority(provider: Provider, tmp_path: Path) -> None:
