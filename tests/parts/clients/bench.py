@@ -55,13 +55,16 @@ class Workbench:
         self._folder = folder
         self._variables: dict[str | None, dict[str, str]] = {}
         self._prepared: dict[str, Path] = {}
+        self._versions: dict[str, str] = {}  # what the line for it printed
 
     def version(self, client: Client) -> str:
         """The version that is here; skips the test where the client is not."""
-        said = self.sh(client, client.version, self._ready(client))
-        version = client.version_in(said.stdout)
+        folder = self._ready(client)
+        if client.key not in self._versions:
+            self._versions[client.key] = self.sh(client, client.version, folder).stdout
+        version = client.version_in(self._versions[client.key])
         if version is None:
-            pytest.skip(f"{client.name}: what is here is {' '.join(said.stdout.split())[:60]}")
+            pytest.skip(f"{client.name}: what is here is {' '.join(self._versions[client.key].split())[:60]}")
         return version
 
     def run(
