@@ -32,7 +32,6 @@ NO_FLOW = {
     "tls_clienthello": ["OnlyHttp"],
     "tls_start_client": ["OnlyHttp"],
     "tls_established_client": ["OnlyHttp"],
-    "tls_start_server": ["Dial"],
     "server_connect": ["Dial"],
 }
 ON_THE_WAY = [(hook, step) for hook in ("requestheaders", "request") for step in STEPS[hook]]

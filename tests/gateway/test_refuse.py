@@ -50,7 +50,6 @@ def test_only_what_was_not_sent_invites_to_repeat() -> None:
     ("error", "closes"),
     [
         (Unauthenticated("who", cause="token-missing"), True),
-        (Unavailable("changed", cause="target-changed"), True),
         (Unavailable("away", cause="ledger-away"), False),
         (Conflict("used", cause="hold-used"), False),
         (TargetFailed("gone", cause="gone"), False),

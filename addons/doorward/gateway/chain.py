@@ -31,11 +31,13 @@ from doorward.gateway.inject import Inject
 from doorward.gateway.interpret import Interpret
 from doorward.gateway.mitm.connection import Call
 from doorward.gateway.mitm.tls import Certificates
+from doorward.gateway.mitm.upstream import Upstream
 from doorward.gateway.only_http import OnlyHttp
 from doorward.gateway.record import Record
 from doorward.gateway.redact import Redact
 from doorward.gateway.refusals import Refusals
 from doorward.gateway.refuse import problem_response
+from doorward.gateway.route import Route
 from doorward.gateway.tunnels import new_tunnels
 from doorward.ledger.client import LedgerClient
 from doorward.oidc.verify import TokenVerifier
@@ -54,7 +56,6 @@ HOOK_NAMES = (
     "tls_clienthello",
     "tls_start_client",
     "tls_established_client",
-    "tls_start_server",
     "server_connect",
     "http_connect",
     "http_connect_error",
@@ -119,6 +120,7 @@ class Chain:
         self.response_bytes = limits.response_body
         self.head_wait_s: float = limits.head_wait
         self.answer_s = _ANSWER_S
+        self.upstream = Upstream()
         self._close_connection = close
         self.exchanges = exchanges = Exchanges()
         self.refusals = Refusals(ledger)
@@ -131,7 +133,7 @@ class Chain:
             close=close,
         )
         tunnels = new_tunnels()
-        blocks.on_block = Cut(exchanges, tunnels, close)
+        blocks.on_block = Cut(exchanges, tunnels, close, self.upstream.forget)
         listener = (settings.tls.cert, settings.tls.key) if settings.tls else None
         replacer = Replacer(sentinel_for(key), key)
         headers = {alias: each.header for alias, each in settings.credentials.items()}
@@ -171,6 +173,13 @@ class Chain:
         self.hooks: Hooks = {
             name: tuple(getattr(addon, name) for addon in self.addons if hasattr(addon, name)) for name in HOOK_NAMES
         }
+
+    def route(self, flow: http.HTTPFlow) -> Route:
+        """Where the request goes."""
+        route = self.exchanges.of(flow).route
+        if route is None:
+            raise Unavailable("no route was decided", cause="undecided", hint="tell the operator the request's id")
+        return route
 
     def wire(self, flow: http.HTTPFlow) -> http.Request:
         """The head for the wire."""
@@ -232,7 +241,8 @@ class Chain:
             self._later(self._record.conclude_crashed(flow, exchange))
 
     async def stop(self) -> None:
-        """Write what is still to be written."""
+        """Write what is still to be written, and close what waits."""
+        self.upstream.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.refusals.write_counts()
 

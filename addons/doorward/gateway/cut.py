@@ -22,13 +22,22 @@ _PAGE_S = 0.5  # for a page on its way; then the connection goes with it or with
 class Cut:
     """Called with the name of each principal that is blocked."""
 
-    def __init__(self, exchanges: Exchanges, tunnels: Tunnels, close: Callable[[connection.Client], None]) -> None:
+    def __init__(
+        self,
+        exchanges: Exchanges,
+        tunnels: Tunnels,
+        close: Callable[[connection.Client], None],
+        forget: Callable[[str], None],
+    ) -> None:
+        """`forget` closes the connections to targets that wait for the principal."""
         self._exchanges = exchanges
         self._tunnels = tunnels
         self._close = close
+        self._forget = forget
 
     def __call__(self, principal: str) -> None:
         """Close the principal's connections: tunnels, and others with a request of theirs."""
+        self._forget(principal)
         clients = {client for client, tunnel in list(self._tunnels.items()) if tunnel.principal == principal}
         clients |= {flow.client_conn for flow, _ in self._exchanges.of_principal(principal)}
         for client in clients:

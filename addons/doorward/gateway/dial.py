@@ -2,28 +2,25 @@
 
 Runs after the intent is durable, since looking a name up is egress too. Link-local and
 metadata addresses and our own listeners are refused; the address that was checked is the
-one that is dialled, so a second answer of the name server changes nothing. TLS is verified
-against the target's own name.
+one that is dialled, so a second answer of the name server changes nothing. The route says
+which name the target must prove there, and who may share the connection.
 """
 
 import asyncio
 import ipaddress
-import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from weakref import WeakKeyDictionary
 
-from mitmproxy import connection, http, tls
+from mitmproxy import connection, http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from doorward.errors import TargetFailed, Unavailable, Unclear
+from doorward.errors import TargetFailed, Unclear
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
-from doorward.gateway.mitm.tls import call_target
+from doorward.gateway.route import Route
 from doorward.model import Target
-
-_log = logging.getLogger(__name__)
 
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -45,8 +42,7 @@ class Dial:
         self.exchanges = exchanges
         self._own_listeners = own_listeners
         self._remembered: dict[tuple[str, int], tuple[float, str]] = {}
-        # By connection: two targets may share an address, and each must prove its own name.
-        self._checked: WeakKeyDictionary[connection.Client, dict[tuple[str, int], Target]] = WeakKeyDictionary()
+        self._checked: WeakKeyDictionary[connection.Client, set[tuple[str, int]]] = WeakKeyDictionary()
 
     @request_step()
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
@@ -56,47 +52,35 @@ class Dial:
             raise Unclear("no intent is recorded", cause="unrecorded", hint="repeat the request")
         remembered = self._remembered.get((target.host, target.port))
         if remembered is None or time.monotonic() - remembered[0] >= _REMEMBERED_S:
-            return self._look_up(flow, target)
-        self._point_at(flow, target, remembered[1])
+            return self._look_up(flow, exchange, target)
+        self._point_at(flow, exchange, target, remembered[1])
         return None
 
-    async def _look_up(self, flow: http.HTTPFlow, target: Target) -> None:
-        self._point_at(flow, target, await self._address_of(target))
+    async def _look_up(self, flow: http.HTTPFlow, exchange: Exchange, target: Target) -> None:
+        self._point_at(flow, exchange, target, await self._address_of(target))
 
-    def _point_at(self, flow: http.HTTPFlow, target: Target, address: str) -> None:
-        checked = self._checked.setdefault(flow.client_conn, {})
-        before = checked.get((address, target.port), target)
-        # A connection that is open already was verified for the name and authority of before.
-        if target.scheme == "https" and (before.host, before.ca) != (target.host, target.ca):
-            raise Unavailable(
-                "the target changed while this connection was open",
-                cause="target-changed",
-                hint="open a new connection",
-            )
-        checked[(address, target.port)] = target
+    def _point_at(self, flow: http.HTTPFlow, exchange: Exchange, target: Target, address: str) -> None:
+        if exchange.action is None:
+            raise Unclear("the request was not read", cause="unread", hint="repeat the request")
+        exchange.route = Route(
+            target=target.name,
+            address=address,
+            port=target.port,
+            host=target.host,
+            is_tls=target.scheme == "https",
+            ca=target.ca,
+            credential=target.credential,
+            generation=exchange.generation,
+            principal=exchange.action.principal.name,
+        )
+        self._checked.setdefault(flow.client_conn, set()).add((address, target.port))
         flow.request.data.host = address
 
     def server_connect(self, opening: ServerConnectionHookData) -> None:
         """The last look before a socket is opened."""
         address = opening.server.address
-        if address is None or (address[0], address[1]) not in self._checked.get(opening.client, {}):
+        if address is None or (address[0], address[1]) not in self._checked.get(opening.client, ()):
             opening.server.error = "not an address that was checked"
-
-    def tls_start_server(self, start: tls.TlsData) -> None:
-        """TLS to the target's own name, under its own authority."""
-        server = start.conn
-        if not isinstance(server, connection.Server) or server.address is None:
-            return
-        checked = self._checked.get(start.context.client, {})
-        target = checked.get((server.address[0], server.address[1]))
-        if target is None:
-            return  # without a context the layer closes the connection
-        try:
-            call_target(start, target.host, target.ca, http2=start.context.client.alpn == b"h2")
-        except RuntimeError:
-            _log.error("target %s: its ca cannot be read any more", target.name)
-            return
-        server.sni = target.host
 
     async def _address_of(self, target: Target) -> str:
         try:

@@ -16,6 +16,7 @@ from mitmproxy import connection, http
 from doorward.core.policy import MaskRule, Policy
 from doorward.core.redaction.echo import EchoGuard
 from doorward.errors import DoorwardError
+from doorward.gateway.route import Route
 from doorward.gateway.stream import AnswerStream
 from doorward.model import Action, Decision, Hold, Mask, Target
 from doorward.oidc.verify import VerifiedToken
@@ -58,6 +59,8 @@ class Exchange:
     hold: Hold | None = None  # approved, and used together with the intent
     # record
     intent: int | None = None  # seq of the durable intent; nothing is dialled without it
+    # dial
+    route: Route | None = None
     # the wire
     sent: bool = False  # the head went out: the target may have acted
     answered: bool = False  # the target's own answer is here

@@ -26,7 +26,7 @@ from doorward.model import Decision, HoldState, Json
 
 # RFC 9457, section 3.1.1: the type identifies the problem; a URN, since there is nothing to fetch.
 _TYPE = "urn:doorward:refusal:"
-_OF_THE_CONNECTION = frozenset({"target-changed", "principal-blocked"})  # causes that last as long as the connection
+_OF_THE_CONNECTION = frozenset({"principal-blocked"})  # causes that last as long as the connection
 _TITLES: tuple[tuple[type[DoorwardError], str], ...] = (
     (Unauthenticated, "no valid identity"),
     (TooLarge, "too large"),

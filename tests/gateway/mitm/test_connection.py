@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 
 import pytest
+from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.proxy.layers.http._http1 import Http1Connection
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler
 
@@ -16,6 +18,11 @@ from tests.parts.raw_target import OK, RawTarget
 READ = {
     ConnectionHandler.server_event: {"a2b42657ebe8bf6d"},
     ConnectionHandler.hook_task: {"9ac7970160526268"},
+    ConnectionHandler.open_connection: {"5e0b3cbaf7a4030a"},
+    ConnectionHandler.handle_connection: {"95c3f93e9824e527"},
+    HttpLayer.get_connection: {"1aa1c63e3175766c"},
+    HttpLayer.register_connection: {"deed6282affc431f"},
+    Http1Connection.mark_done: {"dc5ed395ce4f0763"},
     ProxyConnectionHandler.handle_hook: {"9f8b52fd798203c9"},
 }
 

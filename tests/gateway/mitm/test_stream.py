@@ -85,7 +85,7 @@ async def test_a_connection_serves_on_after_a_stream(gateway: Gateway, events: R
         events.writers[-1].write(chunk(b"data: 1\n\n") + b"0\r\n\r\n")
         assert await streaming.rest() == b"data: 1\n\n"
         await streaming.ask()
-    assert events.connections == (1 if version == "http/1.1" else 9)
+    assert events.connections == 1
 
 
 async def test_targets_that_end_by_closing_do_not_use_up_the_connections_to_them(

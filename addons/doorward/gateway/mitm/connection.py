@@ -7,19 +7,23 @@ is pinned by `tests/gateway/mitm/test_connection.py`. What the layers ask is the
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
+from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, http
 from mitmproxy.proxy import commands, events, layer, layers
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionIO
-from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from mitmproxy.proxy.server_hooks import ClientDisconnectedHook, ServerConnectHook, ServerConnectionHookData
 
 from doorward.errors import DoorwardError, TargetFailed
 from doorward.gateway.mitm.pressure import wait_readable
+from doorward.gateway.mitm.upstream import Link, Upstream
+from doorward.gateway.route import Route
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +39,10 @@ class Plane(Protocol):
     bodies_bytes: int  # of the requests on one connection of HTTP/2 together
     response_bytes: int
     answer_s: float  # from the decision until the whole answer is here, or its head if it streams
+    upstream: Upstream
+
+    def route(self, flow: http.HTTPFlow) -> Route:
+        """Where the request goes; raises where that was not decided."""
 
     def wire(self, flow: http.HTTPFlow) -> http.Request:
         """The head for the wire, credential and all; raises where the flow may not go out."""
@@ -62,6 +70,22 @@ class Plane(Protocol):
 
     def crashed(self, client: connection.Client, error: Exception) -> None:
         """A layer raised; the connection is being closed."""
+
+
+class LetGo(commands.CloseConnection):
+    """Ends the use of a target's connection that served properly: another request may have it."""
+
+
+class Serving:
+    """An agent's connections to targets: their routes, and which of them rest between two requests."""
+
+    def __init__(self) -> None:
+        self.routes: dict[connection.Server, Route] = {}
+        self.resting: set[connection.Server] = set()
+
+
+# By the agent's connection: the layers and the connection's handler know each other only through it.
+serving: WeakKeyDictionary[connection.Client, Serving] = WeakKeyDictionary()
 
 
 @dataclass
@@ -106,6 +130,9 @@ class Connection(ProxyConnectionHandler):
         self._awaited: dict[str, asyncio.TimerHandle] = {}  # by flow: when the target is late
         self._events: deque[events.Event] = deque()
         self._is_handling = False
+        self._serving = serving.setdefault(self.client, Serving())
+        self._links: dict[connection.Server, Link] = {}
+        self._unsent: dict[connection.Connection, list[bytes]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._guard = CrashGuard(plane, layers.modes.HttpProxy(self.layer.context))
         self.layer = self._guard  # type: ignore[assignment]  # same calls, no Layer, so that it stays out of context.layers
@@ -141,6 +168,15 @@ class Connection(ProxyConnectionHandler):
             self._give_up(error)
         finally:
             self._is_handling = False
+            for each in list(self._unsent):
+                self._send(each)
+
+    def _send(self, to: connection.Connection) -> None:
+        """Write what came together for one end: a head and its body are one packet, and one call of the system."""
+        pieces = self._unsent.pop(to, None)
+        writer = self.transports[to].writer if pieces and to in self.transports else None
+        if pieces and writer is not None and not writer.is_closing():
+            writer.write(b"".join(pieces) if len(pieces) > 1 else pieces[0])
 
     def _obey(self, command: commands.Command) -> None:
         match command:
@@ -148,18 +184,22 @@ class Connection(ProxyConnectionHandler):
                 self._start_hook(command)
             case commands.OpenConnection():
                 opening = self._task(self.open_connection(command))
-                self.transports[command.connection] = ConnectionIO(handler=opening)
+                if not opening.done():  # a link that waited is there already
+                    self.transports.setdefault(command.connection, ConnectionIO(handler=opening))
             case commands.RequestWakeup():
                 self.wakeup_timer.add(self._task(self.wakeup(command)))
             case commands.ConnectionCommand() if command.connection not in self.transports:
                 pass  # it has been closed already
             case commands.SendData():
-                writer = self.transports[command.connection].writer
-                if writer is not None and not writer.is_closing():
-                    writer.write(command.data)
+                self._unsent.setdefault(command.connection, []).append(command.data)
             case commands.CloseTcpConnection():
+                self._send(command.connection)
                 self.close_connection(command.connection, command.half_close)
+            case LetGo():
+                self._send(command.connection)
+                self._let_go(command.connection)
             case commands.CloseConnection():
+                self._send(command.connection)
                 self.close_connection(command.connection)
             case commands.Log():
                 pass  # see `log`
@@ -226,10 +266,59 @@ class Connection(ProxyConnectionHandler):
 
     def _give_up(self, error: Exception) -> None:
         self._guard.give_up(error)
+        self._unsent.clear()
         self.abort()
+
+    async def open_connection(self, command: commands.OpenConnection) -> None:
+        """As upstream's, by a route that was checked; TLS is made here, below the layers."""
+        server = command.connection
+        hook = ServerConnectionHookData(client=self.client, server=server)
+        await self.handle_hook(ServerConnectHook(hook))
+        route = self._serving.routes.get(server)
+        if server.error or route is None:
+            self._handle(events.OpenConnectionCompleted(command, "not an address that was checked"))
+            return
+        async with self.max_conns[route.address, route.port]:
+            server.timestamp_start = time.time()
+            try:
+                link = await self._plane.upstream.open(route, http2=self.client.alpn == b"h2")
+            except (OSError, asyncio.CancelledError) as error:
+                server.error = "closed"
+                self._handle(events.OpenConnectionCompleted(command, "closed"))
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+                return
+            server.timestamp_tcp_setup = time.time()
+            server.state = connection.ConnectionState.OPEN
+            server.peername = link.writer.get_extra_info("peername")
+            server.sockname = link.writer.get_extra_info("sockname")
+            server.alpn = link.alpn
+            self._links[server] = link
+            self.transports[server] = ConnectionIO(asyncio.current_task(), link.reader, link.writer)
+            self._handle(events.OpenConnectionCompleted(command, None))
+            try:
+                await self.handle_connection(server)
+            finally:
+                server.timestamp_end = time.time()
+                self._links.pop(server, None)
+                self._serving.routes.pop(server, None)
+
+    def _let_go(self, server: connection.Connection) -> None:
+        """Hand the link over to whoever has the same route, once nobody here reads from it any more."""
+        assert isinstance(server, connection.Server)
+        transport, link = self.transports[server], self._links.pop(server)
+        route, upstream = self._serving.routes[server], self._plane.upstream
+        self._serving.resting.discard(server)
+        transport.writer = cast("asyncio.StreamWriter", _Gone())
+        assert transport.handler is not None
+        transport.handler.add_done_callback(lambda _: upstream.keep(route, link))
+        self.close_connection(server)
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
         """Call the hooks of the connection itself, which upstream waits for where it stands."""
+        if isinstance(hook, ClientDisconnectedHook):
+            for server in self._serving.resting & self._links.keys():
+                self._let_go(server)
         subject = _subject(hook)
         try:
             for call in self._hooks.get(hook.name, ()):
@@ -280,6 +369,23 @@ class Connection(ProxyConnectionHandler):
         """Close the agent's end now."""
         if self.client in self.transports:
             self.close_connection(self.client)
+
+
+class _Gone:
+    """In the place of the writer of a link that was handed over."""
+
+    def write(self, _: bytes) -> None:
+        """Nothing more goes out from here."""
+
+    def close(self) -> None:
+        """It is not ours any more."""
+
+    def is_closing(self) -> bool:
+        """Whether nothing more may be written."""
+        return True
+
+    async def drain(self) -> None:
+        """There is nothing to wait for."""
 
 
 def _next_that_waits(calls: Iterator[Call], subject: Any) -> Awaitable[None] | None:

@@ -17,10 +17,11 @@ from mitmproxy.net.http import http1
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, context, events, layer
 from mitmproxy.proxy.layers import http as http_layers
-from mitmproxy.proxy.layers.http import HTTPMode, _http1
+from mitmproxy.proxy.layers.http import GetHttpConnection, GetHttpConnectionCompleted, HTTPMode, _http1
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
+    HttpEvent,
     RequestData,
     RequestHeaders,
     RequestProtocolError,
@@ -32,7 +33,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpResponseHook
 
 from doorward.gateway.mitm.agent_side import Http1Server, Http2Server
-from doorward.gateway.mitm.connection import EndStream, Plane
+from doorward.gateway.mitm.connection import EndStream, LetGo, Plane, serving
 from doorward.gateway.mitm.faults import error_of, too_many_bodies
 from doorward.gateway.mitm.heads import is_bad_answer_head, is_complete, status_of, without_empty_lines
 from doorward.gateway.mitm.pressure import Http2Client, Window, set_readable
@@ -89,6 +90,30 @@ class _Http(http_layers.HttpLayer):
     def make_stream(self, stream_id: int) -> Commands:
         self.streams[stream_id] = _Stream(self.plane, self.context.fork(), stream_id)
         yield from self.event_to_child(self.streams[stream_id], events.Start())
+
+    def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> Commands:
+        """As upstream's, by routes: a connection is shared only by requests whose routes are equal."""
+        ours = serving[self.context.client]
+        stream = self.command_sources[event]
+        assert isinstance(stream, HttpStream)
+        route = self.plane.route(stream.flow)
+        for server in [each for each, known in ours.routes.items() if known == route and reuse]:
+            if server in self.waiting_for_establishment:
+                self.waiting_for_establishment[server].append(event)
+                return
+            # One of HTTP/1 serves one stream of HTTP/2 at a time, see upstream's `register_connection`.
+            if server.connected and (server.alpn == b"h2" or self.context.client.alpn != b"h2"):
+                del self.command_sources[event]
+                yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (server, None)))
+                return
+        context = self.context.fork()
+        context.server = connection.Server(address=event.address)
+        context.server.tls = event.tls
+        ours.routes[context.server] = route
+        client = http_layers.HttpClient(context)
+        self.connections[context.server] = client
+        self.waiting_for_establishment[context.server].append(event)
+        yield from self.event_to_child(client, events.Start())
 
     def event_to_child(self, child: layer.Layer | HttpStream, event: events.Event) -> Commands:
         if isinstance(event, RequestTrailers | ResponseTrailers):
@@ -228,16 +253,47 @@ class _Stream(StreamedAnswer):
 
 
 class _Http1Client(_http1.Http1Client):
-    """Towards the target: swallows 1xx, refuses 101, bounds heads."""
+    """Towards the target: swallows 1xx, refuses 101, bounds heads, and lets go of what served properly."""
 
     informational = 0
+    is_odd = False  # a 1xx came, or an answer before its request: nobody else gets this connection
     head_bytes = 256 << 10
+
+    def send(self, event: HttpEvent) -> Commands:
+        """As upstream's; while a request is on its way the connection does not rest."""
+        if isinstance(event, RequestHeaders):
+            serving[self.context.client].resting.discard(self.context.server)
+        yield from super().send(event)
+
+    def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
+        """As upstream's; a connection that could serve on rests, or is let go where upstream would close it."""
+        self.is_odd = self.is_odd or (response and not self.request_done)
+        keeps = self.request is not None and self.response is not None and not self.is_odd and self._stays_open()
+        for command in super().mark_done(request=request, response=response):
+            if keeps and isinstance(command, commands.CloseConnection):
+                command = LetGo(command.connection)
+            yield command
+        if keeps and self.request is None and self.state == self.read_headers:
+            serving[self.context.client].resting.add(self.context.server)
+
+    def _stays_open(self) -> bool:
+        """Whether neither side ends the connection with this answer, and no byte came behind it."""
+        assert self.request is not None
+        assert self.response is not None
+        return (
+            not self.buf
+            and self.response.http_version == "HTTP/1.1"
+            and http1.expected_http_body_size(self.request, self.response) != -1
+            and not http1.connection_close("HTTP/1.1", self.request.headers)
+            and not http1.connection_close(self.response.http_version, self.response.headers)
+        )
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         if isinstance(event, events.DataReceived) and self.request is not None:
             raw = without_empty_lines(self.buf)
             while 100 <= (status_of(raw) or 0) < 200 and status_of(raw) != 101 and is_complete(raw):
                 self.informational += 1
+                self.is_odd = True
                 self.buf.maybe_extract_lines()
                 raw = without_empty_lines(self.buf)
             if (

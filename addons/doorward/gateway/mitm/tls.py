@@ -1,9 +1,8 @@
-"""TLS on both sides, as pyOpenSSL contexts that mitmproxy's layers take.
+"""TLS towards agents, as pyOpenSSL contexts that mitmproxy's layers take.
 
-Towards agents: a leaf for exactly the host of the tunnel, signed by our intermediate, so
-that a name-constrained authority is never asked for another name. Towards targets: the
-target's own name and authority are verified, never what the agent said. Contexts are
-cached by mitmproxy by path, so a file that changed clears those caches.
+A leaf for exactly the host of the tunnel, signed by our intermediate, so that a
+name-constrained authority is never asked for another name. Contexts are cached by mitmproxy by
+path, so an authority that was issued anew clears those caches. TLS towards targets is in `upstream`.
 """
 
 import ipaddress
@@ -13,12 +12,11 @@ from typing import Any
 
 from cryptography import x509
 from mitmproxy import certs, tls
-from mitmproxy.addons.tlsconfig import DEFAULT_HOSTFLAGS
 from mitmproxy.net import tls as net_tls
 from OpenSSL import SSL
 
 from doorward.errors import Misconfigured
-from doorward.private_files import FileMark, file_mark, read_private
+from doorward.private_files import read_private
 
 _STORE_NAME = "mitmproxy"
 
@@ -33,7 +31,6 @@ class Certificates:
     def reload(self) -> None:
         """Read the authority again, after a reissue: key and chain at one time, so that they belong together."""
         net_tls.create_client_proxy_context.cache_clear()
-        net_tls.create_proxy_server_context.cache_clear()
         self._store = certs.CertStore.from_store(str(self._folder), _STORE_NAME, 2048)
         self._context = net_tls.create_client_proxy_context(
             method=net_tls.Method.TLS_SERVER_METHOD,
@@ -77,49 +74,6 @@ def serve_listener(start: tls.TlsData, cert: Path, key: Path) -> None:
     outer.set_alpn_select_callback(_select_http1)
     start.ssl_conn = SSL.Connection(outer)
     start.ssl_conn.set_accept_state()
-
-
-_seen: dict[str, FileMark | None] = {}  # files of authorities, as mitmproxy's cache has them
-
-
-def call_target(start: tls.TlsData, host: str, ca: str | None, *, http2: bool) -> None:
-    """Begin the handshake with a target, which must prove to be `host` under `ca` or the system's store.
-
-    Raises RuntimeError where the file of the authorities cannot be read any more.
-    """
-    file = ca or ssl.get_default_verify_paths().cafile  # mitmproxy falls back to certifi's
-    if file and _seen.setdefault(file, mark := file_mark(Path(file))) != mark:
-        net_tls.create_proxy_server_context.cache_clear()
-        _seen[file] = mark
-    target = net_tls.create_proxy_server_context(
-        method=net_tls.Method.TLS_CLIENT_METHOD,
-        min_version=net_tls.Version.TLS1_2,
-        max_version=net_tls.Version.UNBOUNDED,
-        cipher_list=None,
-        ecdh_curve=None,
-        verify=net_tls.Verify.VERIFY_PEER,
-        ca_path=None,
-        ca_pemfile=file,
-        client_cert=None,
-        legacy_server_connect=False,
-    )
-    start.ssl_conn = SSL.Connection(target)
-    # pyOpenSSL offers no call for the expected name; the same parameters as mitmproxy's tlsconfig sets.
-    lib: Any = SSL._lib  # type: ignore[attr-defined]
-    wanted = lib.SSL_get0_param(start.ssl_conn._ssl)
-    lib.X509_VERIFY_PARAM_set_hostflags(wanted, DEFAULT_HOSTFLAGS)
-    try:
-        address = ipaddress.ip_address(host).packed
-    except ValueError:
-        name = host.encode("ascii")
-        start.ssl_conn.set_tlsext_host_name(name)
-        done = lib.X509_VERIFY_PARAM_set1_host(wanted, name, len(name))
-    else:
-        done = lib.X509_VERIFY_PARAM_set1_ip(wanted, address, len(address))
-    if done != 1:
-        raise ValueError("the expected name of the target could not be set")
-    start.ssl_conn.set_alpn_protos([b"h2", b"http/1.1"] if http2 else [b"http/1.1"])
-    start.ssl_conn.set_connect_state()
 
 
 def _general_name(host: str) -> x509.GeneralName:
