@@ -4,13 +4,13 @@ An approved hold is used up in the intent's own transaction. Refusals are entrie
 of one cause from one place are counted (`refusals.py`).
 """
 
-import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
 from mitmproxy import http
 
 from doorward.core.holds import asks_json
@@ -165,7 +165,7 @@ def _mask_rows(masks: Sequence[Mask]) -> list[Json]:
     room, rest = _MASK_ROWS_BYTES, 0
     for (rule, path, how), count in counted.most_common():
         row: Json = {"rule": rule, "path": path, "replacement": how, "count": count}
-        room -= len(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")) + 1
+        room -= len(msgspec.json.encode(row)) + 1
         if room < 0 or rest:
             rest += count
         else:
