@@ -24,7 +24,9 @@ async def test_tasks_and_registers_stay_flat(gateway: Gateway, target: RawTarget
         """Tasks, exchanges and tunnels, once what is gone is forgotten."""
         counts: list[tuple[int, int, int]] = []
         for _ in range(100):
-            gateway.chain.upstream.forget("corp:agent-7")  # connections to the target that wait have an end of their own
+            gateway.chain.upstream.forget(
+                "corp:agent-7"
+            )  # connections to the target that wait have an end of their own
             gc.collect()
             open_now = len(gateway.listener._open)
             counts.append((len(asyncio.all_tasks()), len(gateway.chain.exchanges._by_flow), open_now))

@@ -1,12 +1,28 @@
+import time
 from pathlib import Path
 
 import pytest
 
+from doorward.credentials import file as subject
 from doorward.credentials.file import FileSecret
 from doorward.errors import Misconfigured
 from doorward.private_files import write_file
 
 SECRET = b"first-secret-0123456789"
+
+
+def test_one_look_serves_the_steps_of_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "LOOK_AGAIN_S", 0.1)
+    path = tmp_path / "secret"
+    write_file(path, SECRET)
+    place = FileSecret(path)
+    place.read()
+    assert not place.changed()
+    write_file(path, SECRET)
+    deadline_s = time.monotonic() + 5
+    while not place.changed():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
 
 
 def test_a_file_counts_as_changed_until_it_was_read(tmp_path: Path) -> None:

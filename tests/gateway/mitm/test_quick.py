@@ -2,11 +2,13 @@
 
 import hashlib
 import inspect
+import uuid
 from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mitmproxy import connection
 from mitmproxy.coretypes.multidict import _MultiDict
 from mitmproxy.http import Headers, MessageData
 
@@ -43,6 +45,28 @@ def test_headers_are_found_as_upstream_finds_them(fields: Sequence[tuple[bytes, 
     assert quick._get(ours, asked) == wanted
     assert quick._get(ours, asked, "default") == ("default" if wanted is None else wanted)
     assert quick._contains(ours, asked) is (wanted is not None)
+
+
+def test_fields_that_change_are_looked_at_anew() -> None:
+    made = Headers([(b"A", b"1")])
+    assert quick._get(made, "a") == "1"
+    made["a"] = "2"
+    made.add("b", "3")
+    assert [quick._get(made, name) for name in ("a", "b", "c")] == ["2", "3", None]
+    del made["a"]
+    assert not quick._contains(made, "A")
+    copied = made.copy()
+    copied["b"] = "4"
+    assert [quick._get(each, "b") for each in (made, copied)] == ["3", "4"]
+    made.set_state(((b"C", b"5"),))
+    assert quick._get(made, "c") == "5"
+
+
+def test_names_of_flows_differ() -> None:
+    quick.quicken()
+    made = {connection.Server(address=None).id for _ in range(1000)}
+    assert len(made) == 1000
+    assert all(uuid.UUID(each) for each in made)
 
 
 def test_a_field_that_is_not_bytes_is_refused_as_upstream_does() -> None:

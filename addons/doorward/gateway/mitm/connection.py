@@ -356,7 +356,8 @@ class Connection(ProxyConnectionHandler):
 
     async def drain_writers(self) -> None:
         """As upstream's; the reader of a target's connection also waits for its agent, where that speaks HTTP/2."""
-        await super().drain_writers()  # type: ignore[no-untyped-call]
+        if any(map(_is_behind, self.transports.values())):
+            await super().drain_writers()  # type: ignore[no-untyped-call]
         reading = asyncio.current_task()
         for each, transport in list(self.transports.items()):
             if transport.handler is reading and isinstance(each, connection.Server):
@@ -369,6 +370,15 @@ class Connection(ProxyConnectionHandler):
         """Close the agent's end now."""
         if self.client in self.transports:
             self.close_connection(self.client)
+
+
+def _is_behind(transport: ConnectionIO) -> bool:
+    """Whether an end has not taken all that was written to it, or is going: then upstream's way is gone."""
+    writer = transport.writer
+    if writer is None or isinstance(writer, _Gone):
+        return False
+    under = cast("asyncio.StreamWriter", writer).transport
+    return under.is_closing() or under.get_write_buffer_size() > 0
 
 
 class _Gone:
