@@ -76,6 +76,13 @@ class LetGo(commands.CloseConnection):
     """Ends the use of a target's connection that served properly: another request may have it."""
 
 
+@dataclass
+class Tunnelled(commands.Command):
+    """A CONNECT is answered: what comes and goes from now on is the matter of this layer alone."""
+
+    inside: layer.Layer
+
+
 class Serving:
     """An agent's connections to targets: their routes, and which of them rest between two requests."""
 
@@ -113,6 +120,11 @@ class CrashGuard:
         except Exception as error:
             self.give_up(error)
             yield commands.CloseConnection(self.context.client)
+
+    def enter(self, inside: layer.Layer) -> None:
+        """Hand events to the layers inside a tunnel without the way through those that made it."""
+        if self._inner is not None:
+            self._inner = inside
 
     def give_up(self, error: Exception) -> None:
         """Let no event through from now on, so that nothing more is sent, dialled or answered."""
@@ -201,6 +213,10 @@ class Connection(ProxyConnectionHandler):
             case commands.CloseConnection():
                 self._send(command.connection)
                 self.close_connection(command.connection)
+            case Tunnelled():
+                while self.wakeup_timer:  # of the layers that made the tunnel; nobody hears them any more
+                    self.wakeup_timer.pop().cancel()
+                self._guard.enter(command.inside)
             case commands.Log():
                 pass  # see `log`
             case _:

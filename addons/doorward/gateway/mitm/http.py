@@ -16,6 +16,7 @@ from mitmproxy import connection, flow
 from mitmproxy.net.http import http1
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, context, events, layer
+from mitmproxy.proxy.layers import ClientTLSLayer
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import GetHttpConnection, GetHttpConnectionCompleted, HTTPMode, _http1
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
@@ -33,7 +34,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpResponseHook
 
 from doorward.gateway.mitm.agent_side import Http1Server, Http2Server
-from doorward.gateway.mitm.connection import EndStream, LetGo, Plane, serving
+from doorward.gateway.mitm.connection import EndStream, LetGo, Plane, Tunnelled, serving
 from doorward.gateway.mitm.faults import error_of, too_many_bodies
 from doorward.gateway.mitm.heads import is_bad_answer_head, is_complete, status_of, without_empty_lines
 from doorward.gateway.mitm.pressure import Http2Client, Window, set_readable
@@ -152,6 +153,13 @@ class _Stream(StreamedAnswer):
         """As upstream's; whether a body follows is remembered."""
         self._has_body = not event.end_stream
         yield from super().state_wait_for_request_headers(event)
+
+    def handle_connect_finish(self) -> Commands:
+        """As upstream's; then the layers that made the tunnel step aside, where they do nothing but hand on."""
+        yield from super().handle_connect_finish()  # type: ignore[no-untyped-call]
+        is_made = self.flow.response is not None and 200 <= self.flow.response.status_code < 300
+        if is_made and self.child_layer is not None and not isinstance(self.context.layers[1], ClientTLSLayer):
+            yield Tunnelled(self.child_layer)
 
     def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
         """As upstream's, but a body that is malformed gets its page, and a head that was refused its answer at once."""
