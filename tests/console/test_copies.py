@@ -21,11 +21,11 @@ FULL = Shown(
     held=True,
     client="[::1]:40000",
     request_head=Head((("content-type", "application/json"),), "https://billing.internal:8443/v1/customers/1?page=2"),
-    request_body=BodyPlace("ab" * 32, 120, "req-1"),
+    request_body=BodyPlace(("ab" * 32,), 120, "req-1"),
     status=200,
     duration_ms=250,
     response_head=Head((("content-encoding", "gzip"),)),
-    response_body=BodyPlace("cd" * 32, 5, "req-1"),
+    response_body=BodyPlace(("cd" * 32,), 5, "req-1"),
 )
 
 

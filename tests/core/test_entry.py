@@ -25,6 +25,7 @@ WORKER_WRITES = {
     "request.refused",
     "request.intent",
     "request.outcome",
+    "stream.part",
     "hold.withdrawn",
     "hold.used",
 }

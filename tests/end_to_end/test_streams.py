@@ -54,7 +54,7 @@ def test_each_event_arrives_before_the_next_is_sent_and_all_are_recorded(
         assert next(pieces, None) is None
         (outcome,) = deployment.entries("request.outcome")  # durable before the end
     assert (outcome.fields["status"], outcome.fields["cause"], outcome.fields["executed"]) == (200, None, "yes")
-    assert deployment.body(outcome, "response_body") == b"".join(EVENTS)
+    assert deployment.streamed(outcome) == b"".join(EVENTS)
     head = json.loads(deployment.body(outcome, "response_head"))
     assert ["Content-Type", "text/event-stream"] in head["headers"]
 
@@ -143,6 +143,56 @@ def test_a_stream_ends_properly_only_with_a_ledger(deployment: Deployment, strea
     assert not deployment.entries("request.outcome")
 
 
+def test_a_stream_that_the_record_cannot_follow_ends(deployment: Deployment, stream_target: StreamTarget) -> None:
+    with deployment.agent() as agent, streaming(agent) as (_, pieces):
+        stream_target.send(EVENTS[0])
+        assert next(pieces) == EVENTS[0]
+        deployment.wait_for_entry("stream.part", part=1)
+        (ledger,) = deployment.pids("ledger")
+        os.kill(ledger, signal.SIGSTOP)
+        try:
+            stream_target.send(EVENTS[1])
+            assert next(pieces) == EVENTS[1]
+            begun = time.monotonic()
+            with pytest.raises(httpx.RemoteProtocolError):
+                next(pieces)
+            assert time.monotonic() - begun < 10  # `stream_lag` is a second; then its outcome is not waited for long
+        finally:
+            os.kill(ledger, signal.SIGCONT)
+
+
+def test_a_reload_ends_a_stream_that_it_denies(deployment: Deployment, stream_target: StreamTarget) -> None:
+    policy = policy_for(stream_target)
+    del policy["masks"]
+    policy["denies"].append({"name": "no events", "match": {"paths": ["/v1/events"]}})
+    with deployment.agent() as agent, streaming(agent) as (_, pieces):
+        stream_target.send(EVENTS[0])
+        assert next(pieces) == EVENTS[0]
+        deployment.write_policy(policy)
+        with pytest.raises(httpx.RemoteProtocolError):
+            next(pieces)
+    outcome = deployment.wait_for_entry("request.outcome", cause="policy")
+    assert deployment.streamed(outcome) == EVENTS[0]
+
+
+def test_what_a_killed_gateway_sent_is_in_the_record(deployment: Deployment, stream_target: StreamTarget) -> None:
+    with deployment.agent() as agent, streaming(agent) as (_, pieces):
+        for event in EVENTS[:2]:
+            stream_target.send(event)
+            assert next(pieces) == event
+        part = deployment.wait_for_entry("stream.part", part=1)
+        (worker,) = deployment.pids("gateway")
+        os.kill(worker, signal.SIGKILL)
+        with pytest.raises(httpx.RemoteProtocolError):
+            next(pieces)
+    assert not deployment.entries("request.outcome")
+    assert deployment.streamed(part) == b"".join(EVENTS[:2])
+    deployment.wait_for(lambda: deployment.flows()[0].executed == "yes")
+    told = deployment.command("flows", "show", deployment.flows()[0].request, "--bodies", "--why", "a test").stdout
+    assert '{"n": 1}' in told
+    assert "its end was never recorded" in told
+
+
 def resident_bytes(pid: int) -> int:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
@@ -171,4 +221,4 @@ def test_an_agent_that_stops_reading_stops_the_target_and_fills_no_memory(
     assert most - before < 32 << 20
     outcome = deployment.wait_for_entry("request.outcome", status=200)
     assert outcome.fields["truncated"] is True
-    assert len(deployment.body(outcome, "response_body")) == 4 << 20
+    assert len(deployment.streamed(outcome)) == 4 << 20

@@ -36,7 +36,10 @@ def test_each_side_of_a_credential_shows_its_own_part(tmp_path: Path) -> None:
     assert SECRET not in repr(vars(made["good"]))
 
 
-def test_a_rotation_changes_the_generation_and_keeps_the_last_secret_in_the_guard(tmp_path: Path) -> None:
+def test_a_rotation_changes_the_generation_and_keeps_the_last_secret_in_the_guard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doorward.credentials.file.LOOK_AGAIN_S", 0.0)
     made = load_credentials(settings(tmp_path, good=SECRET, other="0123456789abcdef"), KEY)["good"]
     generation, guard = made.generation(), made.echo_guard()
     (tmp_path / "good").write_text("the-next-secret-of-the-target")

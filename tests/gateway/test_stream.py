@@ -1,5 +1,6 @@
 """One body on its way, without sockets; over sockets: `mitm/test_stream.py`."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from doorward.core.redaction.echo import EchoGuard
 from doorward.core.redaction.masks import Replacement
 from doorward.core.redaction.rules import FieldRule, compile_rules
 from doorward.errors import Withheld
-from doorward.gateway.stream import AnswerStream, may_stream
+from doorward.gateway.stream import AnswerStream, Copy, may_stream
 from tests.parts.flows import answer
 from tests.parts.gateway import SECRET
 
@@ -26,7 +27,6 @@ def stream(**options: Any) -> AnswerStream:
         "replacement": b"[echo]",
         "holds_last": False,
         "keep": 10,
-        "record": lambda body, whole: body + (b"." if whole else b"..."),
     }
     return AnswerStream(200, **(given | options))
 
@@ -34,19 +34,50 @@ def stream(**options: Any) -> AnswerStream:
 def test_pieces_go_on_and_a_copy_stays() -> None:
     made = stream()
     assert (made(b"one "), made(b"two ")) == ([b"one "], [b"two "])
-    assert made.recorded() == b"one two ..."
-    assert (made(b""), made.ended, made.truncated) == ([], True, False)
-    assert made.recorded() == b"one two ."
+    assert made.copy.has_news.is_set()
+    data, pieces = made.copy.take()
+    assert data == b"one two "
+    assert sum(size for _, size in pieces) == 8
+    assert not made.copy.has_news.is_set()
+    made(b"3")
+    assert (made(b""), made.ended, made.copy.truncated) == ([], True, False)
+    assert made.copy.take()[0] == b"3"
+    assert made.copy.take() == (b"", [])
     assert made(b"") == []
 
 
 def test_the_copy_has_a_bound() -> None:
     made = stream()
     assert made(b"0123456789") == [b"0123456789"]
-    assert not made.truncated
+    assert not made.copy.truncated
+    assert made.copy.take()[0] == b"0123456789"
     assert made(b"x" * 5) == [b"x" * 5]
     made(b"")
-    assert (made.truncated, made.recorded()) == (True, b"0123456789...")
+    assert (made.copy.truncated, made.copy.take()) == (True, (b"", []))
+
+
+def test_pieces_tell_when_how_much_came() -> None:
+    copied = Copy(1000)
+    copied.begin()
+    copied.add(b"ab")
+    time.sleep(0.01)
+    copied.add(b"c")
+    copied.add(b"")
+    data, pieces = copied.take()
+    assert data == b"abc"
+    assert [size for _, size in pieces] == [2, 1]
+    assert pieces[0][0] < pieces[1][0] < 5000
+
+
+def test_the_times_of_one_part_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10**12, 1_000_000))
+    monkeypatch.setattr("time.monotonic_ns", lambda: next(clock))
+    copied = Copy(5000)
+    for _ in range(1000):
+        copied.add(b"x")
+    data, pieces = copied.take()
+    assert len(pieces) == 500
+    assert sum(size for _, size in pieces) == len(data) == 1000
 
 
 def test_an_empty_piece_is_no_end() -> None:
@@ -58,7 +89,7 @@ def test_an_empty_piece_is_no_end() -> None:
 def test_a_secret_is_replaced_and_counted() -> None:
     made = stream(keep=100)
     assert made(b"a " + SECRET.encode() + b"\n") == [b"a [echo]\n"]
-    assert (made.echoes, made.recorded()) == (1, b"a [echo]\n...")
+    assert (made.echoes, made.copy.take()[0]) == (1, b"a [echo]\n")
 
 
 def test_where_nothing_can_take_its_place_a_secret_is_the_end() -> None:
@@ -66,7 +97,7 @@ def test_where_nothing_can_take_its_place_a_secret_is_the_end() -> None:
     with pytest.raises(Withheld) as caught:
         made(b"a " + SECRET.encode() + b"\n")
     assert caught.value.cause == "echo"
-    assert (made.echoes, made.recorded()) == (1, b"...")
+    assert (made.echoes, made.copy.take()[0]) == (1, b"")
 
 
 def test_the_last_byte_waits_for_the_end() -> None:

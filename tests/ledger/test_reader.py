@@ -12,7 +12,7 @@ from doorward.ledger.client import LedgerClient
 from doorward.ledger.reader import RecordReader, Wanted
 from doorward.store.index import Index
 from tests.ledger.conftest import RunningLedger, ledger, runtime, worker
-from tests.parts.entries import intent, outcome, refused
+from tests.parts.entries import intent, outcome, part, refused
 
 __all__ = ["ledger", "runtime", "worker"]
 
@@ -135,8 +135,10 @@ async def test_limit_and_text(ledger: RunningLedger, worker: LedgerClient, reade
     assert await requests(text="https", limit=2, oldest_first=True) == ["r0", "r1"]
 
 
-@pytest.mark.parametrize("role", [Role.WORKER, Role.SUPERVISOR, Role.CONSOLE])
-async def test_only_commands_read_in_bulk(ledger: RunningLedger, worker: LedgerClient, role: Role) -> None:
+@pytest.mark.parametrize("role", [Role.WORKER, Role.SUPERVISOR])
+async def test_only_commands_and_the_console_read_in_bulk(
+    ledger: RunningLedger, worker: LedgerClient, role: Role
+) -> None:
     await worker.append(intent("r", {"request_body": b"a"}))
     client = await ledger.client(role)
     for ask in (client.read_bodies(["0" * 64], reader="x", why="x"), client.read_heads(["0" * 64])):
@@ -169,3 +171,24 @@ async def test_without_a_ledger(
     await ledger.stop()
     with pytest.raises(Unavailable):
         await reader.bodies(rows)
+
+
+async def test_a_stream_comes_as_one_answer(
+    ledger: RunningLedger, worker: LedgerClient, reader: RecordReader, index: Index
+) -> None:
+    for request, cause in (("r0", None), ("r1", "echo"), ("r2", "runs")):
+        await worker.append(intent(request, {"request_head": HEAD % 1}))
+        await worker.append(part(request, 1, b"data: 1\n\n"))
+        await worker.append(part(request, 2, b"data: 2\n\n"))
+        if cause != "runs":
+            await worker.append(outcome(request, parts=2, cause=cause))
+    await projected(ledger, index)
+    found = await flows(reader, oldest_first=True)
+    assert [each.answered and each.answered.body for each in found] == [b"data: 1\n\ndata: 2\n\n"] * 3
+    assert [each.answered and each.answered.kept for each in found] == [Kept.WHOLE, Kept.CUT, Kept.CUT]
+    assert [each.answered and each.answered.size for each in found] == [18] * 3
+    assert [each.executed for each in found] == ["yes"] * 3
+    (read,) = [entry for entry in ledger.entries() if entry.kind == "bodies.read"]
+    assert len(read.fields["digests"]) == 6  # type: ignore[arg-type]  # a list
+    hits = reader.rows(Wanted(text="data: 2", in_bodies=True))
+    assert [row.request async for row in hits] == ["r2", "r1", "r0"]

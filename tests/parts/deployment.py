@@ -1,6 +1,7 @@
 """A whole doorward in a folder of its own: `doorward serve` with real processes, on ports of its own."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -152,9 +153,10 @@ class Deployment:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         found = []
         for pid in children:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if part.encode() in words:
-                found.append(int(pid))
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended just now
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if part.encode() in words:
+                    found.append(int(pid))
         return found
 
     def proxy(self, token: str | None = None, label: str = "agent") -> str:
@@ -210,6 +212,15 @@ class Deployment:
                 await client.close()
 
         return asyncio.run(read())
+
+    def streamed(self, outcome: Entry) -> bytes:
+        """The body of an answer that streamed, whether it had time for parts or not."""
+        request = outcome.fields["request"]
+        parts = [part for part in self.entries("stream.part") if part.fields["request"] == request]
+        found = [self.body(part, "part") for part in parts]
+        if not parts:
+            found.append(self.body(outcome, "response_body"))
+        return b"".join(found)
 
     def everything_on_disk(self) -> bytes:
         """All bytes under var/, with the bodies decompressed beside, to look for what must not be there."""

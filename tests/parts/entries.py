@@ -57,6 +57,14 @@ def outcome(request: str = "r1", bodies: dict[str, bytes] | None = None, **chang
     return NewEntry("request.outcome", fields | changes, bodies or {})
 
 
+def part(request: str = "r1", number: int = 1, body: bytes = b"", **changes: Any) -> NewEntry:
+    fields: dict[str, Any] = {"request": request, "part": number, "status": 200, "pieces": [[0, len(body)]]}
+    bodies = {"part": body} if body else {}
+    if number == 1:
+        bodies["response_head"] = b'{"status": 200, "headers": []}'
+    return NewEntry("stream.part", fields | changes, bodies)
+
+
 def refused(request: str | None = "r1", **changes: Any) -> NewEntry:
     fields: dict[str, Any] = {
         "request": request,

@@ -184,6 +184,7 @@ class Gateway:
             credentials={"target-token": cast("TargetCredential", self.credential)},
             key=KEY,
             close=self._close,
+            look_again=self.listener.look_again,
             own_listeners=lambda: [self.listener.address, *self.own],
         )
         stack.enter_context(asyncio_utils.set_eager_task_factory())

@@ -14,7 +14,7 @@ from doorward.store.flow_filter import FlowFilter
 from doorward.store.index import Index
 from doorward.store.projection import Projection
 from doorward.store.rows import entry_from_row, format_time
-from tests.parts.entries import ASK, DIGEST, NOW, intent, outcome, refused, rows
+from tests.parts.entries import ASK, DIGEST, NOW, intent, outcome, part, refused, rows
 
 
 class Told:
@@ -183,3 +183,23 @@ def test_a_checkpoint_comes_after_enough_entries(told: Told, tmp_path: Path) -> 
 def test_no_index_yet_is_told(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         Index(tmp_path / "absent.db").flows()
+
+
+def test_a_stream_is_there_while_it_runs(told: Told) -> None:
+    told.tell("request.intent", intent().fields)
+    for number, body in ((1, b"one"), (2, b"")):
+        said = part(number=number, body=body)
+        told.tell(said.kind, said.fields, dict(said.bodies))
+    flow = told.index.flow("r1")
+    assert flow is not None
+    assert (flow.executed, flow.status, flow.parts, flow.outcome_seq) == ("yes", 200, 2, None)
+    assert flow.bodies.keys() == {"response_head"}
+    first, second = told.index.parts("r1")
+    assert (first.part, first.seq, first.bytes, first.pieces) == (1, 2, 3, ((0, 3),))
+    assert (second.digest, second.bytes) == (None, 0)
+    assert told.index.parts("r1", after=1) == [second]
+    assert told.index.changed(2, 10) == (3, ["r1"])
+    told.tell("request.outcome", outcome(parts=2).fields)
+    flow = told.index.flow("r1")
+    assert flow is not None
+    assert (flow.parts, flow.outcome_seq) == (2, 4)

@@ -6,9 +6,11 @@ does not write the same fact again; it goes when the session or the room for it 
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from doorward.console.sessions import Session
 from doorward.ledger.client import LedgerClient
+from doorward.ledger.frames import MOST_BODIES
 
 ROOM_BYTES = 32 * 1024 * 1024
 
@@ -31,6 +33,19 @@ class Bodies:
         body = await self._client.read_body(digest, reader=session.person.name, why=f"{self._why}: {what}")
         self._keep(key, body)
         return body
+
+    async def read_parts(self, session: Session, digests: Sequence[str], what: str) -> bytes:
+        """Return the parts of a stream as one body; those that are gone are left out."""
+        unread = [digest for digest in digests if (session.key, digest) not in self._read]
+        found: dict[str, bytes] = {}
+        for start in range(0, len(unread), MOST_BODIES):
+            group = unread[start : start + MOST_BODIES]
+            bodies = await self._client.read_bodies(group, reader=session.person.name, why=f"{self._why}: {what}")
+            found.update((digest, body or b"") for digest, body in zip(group, bodies, strict=True))
+        whole = b"".join(found[each] if each in found else self._read[session.key, each] for each in digests)
+        for digest, body in found.items():
+            self._keep((session.key, digest), body)
+        return whole
 
     def forget(self, session_key: str) -> None:
         """Drop what a session was shown; called when it ends."""

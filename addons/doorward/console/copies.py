@@ -32,7 +32,7 @@ class Side(StrEnum):
 class BodyPlace:
     """Where the ledger keeps a recorded body."""
 
-    digest: str
+    digests: tuple[str, ...]  # one, or those of the parts of a stream
     length: int
     what: str  # of which request, for the entry that records a reading
 
@@ -116,7 +116,7 @@ def copy_of(shown: Shown) -> http.HTTPFlow:
     flow.comment = visible(shown.comment, longest=400)
     flow.intercepted = shown.held
     flow.metadata[_PLACES] = {
-        side.value: [place.digest, place.length, place.what]
+        side.value: [list(place.digests), place.length, place.what]
         for side, place in ((Side.REQUEST, shown.request_body), (Side.RESPONSE, shown.response_body))
         if place is not None
     }
@@ -126,7 +126,7 @@ def copy_of(shown: Shown) -> http.HTTPFlow:
 def body_place(flow: Flow, side: Side) -> BodyPlace | None:
     """Return where the body of this side is recorded; None if there is none."""
     place = flow.metadata.get(_PLACES, {}).get(side.value)
-    return BodyPlace(*place) if place else None
+    return BodyPlace(tuple(place[0]), place[1], place[2]) if place else None
 
 
 def _parts(shown: Shown) -> tuple[str, str, int, str]:

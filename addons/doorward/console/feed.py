@@ -29,6 +29,7 @@ SHARE_S = 0.01  # CPU time for each pause: a tenth of a core, however many reque
 LOOK_EVERY_S = 0.25
 HOLDS_EVERY_S = 5.0
 TRIES = 20
+_MOST_PARTS = 256  # of one stream that the view shows
 
 logger = logging.getLogger(__name__)
 
@@ -197,18 +198,25 @@ async def _copy(row: FlowRow, own: Hold | None, heads: Heads) -> http.HTTPFlow:
             status=row.status,
             duration_ms=row.duration_ms or 0,
             response_head=await heads.read(row.bodies.get("response_head")),
-            response_body=_place(row, "response_body"),
+            response_body=_parts(row, heads) if row.parts else _place(row, "response_body"),
         )
     )
 
 
 def _state(row: FlowRow) -> tuple[object, ...]:
-    return (row.decision, row.status, row.cause, row.outcome_seq, row.count, row.hold)
+    return (row.decision, row.status, row.cause, row.outcome_seq, row.count, row.hold, row.parts)
 
 
 def _place(row: FlowRow, name: str) -> BodyPlace | None:
     digest = row.bodies.get(name)
-    return BodyPlace(digest, row.sizes[name], row.request) if digest else None
+    return BodyPlace((digest,), row.sizes[name], row.request) if digest else None
+
+
+def _parts(row: FlowRow, heads: Heads) -> BodyPlace | None:
+    """The beginning of a stream; `flows show` has all of it."""
+    parts = [part for part in heads.parts(row.request)[:_MOST_PARTS] if part.digest]
+    digests = tuple(part.digest for part in parts if part.digest)
+    return BodyPlace(digests, sum(part.bytes for part in parts), row.request) if digests else None
 
 
 def _comment(row: FlowRow, hold: Hold | None) -> str:

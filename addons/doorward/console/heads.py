@@ -14,7 +14,7 @@ from doorward.console.copies import Head
 from doorward.errors import DoorwardError
 from doorward.ledger.client import LedgerClient
 from doorward.model import Hold
-from doorward.store.index import Index
+from doorward.store.index import Index, PartRow
 
 MOST_KEPT = 2000
 TRIES = 10
@@ -40,6 +40,10 @@ class Heads:
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
         return head
+
+    def parts(self, request: str) -> list[PartRow]:
+        """Return the parts of an answer that streamed, as far as the index knows them."""
+        return self._index.parts(request)
 
     async def of_hold(self, hold: Hold) -> Head:
         """Return the head of the request that opened a hold; empty if the record has it no more."""

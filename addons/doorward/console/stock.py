@@ -59,7 +59,7 @@ def flow_json(flow: Flow) -> dict[str, Any]:
         place = body_place(flow, side)
         if side in shown and place is not None:
             shown[side]["contentLength"] = place.length
-            shown[side]["contentHash"] = place.digest
+            shown[side]["contentHash"] = place.digests[-1]
         elif side in shown:
             shown[side]["contentLength"] = 0
             shown[side]["contentHash"] = None
@@ -219,7 +219,10 @@ async def _read(handler: MitmwebRoom, flow: http.HTTPFlow, side: Side) -> bytes:
     place = body_place(flow, side)
     if place is None:
         return b""
-    return await handler.bodies.read(handler.signed_in, place.digest, f"{side} of {place.what}")
+    what = f"{side} of {place.what}"
+    if len(place.digests) == 1:
+        return await handler.bodies.read(handler.signed_in, place.digests[0], what)
+    return await handler.bodies.read_parts(handler.signed_in, place.digests, what)
 
 
 def _filled(flow: http.HTTPFlow, side: Side, body: bytes) -> http.Message:

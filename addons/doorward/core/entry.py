@@ -149,8 +149,21 @@ KINDS: Final[Mapping[str, Kind]] = {
             "cause": "text|null",
             "truncated": "flag",
         },
-        {"kept": "flag"},  # false: no body of an answer of this target is kept; absent is true
+        # kept false: no body of an answer of this target is kept; absent is true. parts: the body, and the head, stand
+        # in so many entries `stream.part`.
+        {"kept": "flag", "parts": "number"},
         bodies=("response_head", "response_body"),
+    ),
+    "stream.part": Kind(
+        _WORKER,
+        "append",
+        {
+            "request": "text",
+            "part": "number",  # from 1, without a gap
+            "status": "number",
+            "pieces": "list",  # of [milliseconds since the head, bytes]: when how much of the body came
+        },
+        bodies=("response_head", "part"),
     ),
     "hold.opened": Kind(
         _WORKER,
@@ -191,7 +204,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "record.read": Kind(
         _READERS, "read_body", {"reader": "text", "why": "text", "digest": "text"}, {"request": "text"}
     ),
-    "bodies.read": Kind(_COMMAND, "read_bodies", {"reader": "text", "why": "text", "digests": "list"}),
+    "bodies.read": Kind(_READERS, "read_bodies", {"reader": "text", "why": "text", "digests": "list"}),
     "export.made": Kind(
         _COMMAND,
         "append",

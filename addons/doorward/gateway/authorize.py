@@ -6,8 +6,8 @@ from typing import Protocol
 from mitmproxy import http
 
 from doorward.core.digest import action_digest
-from doorward.core.policy import decide
-from doorward.errors import Unclear
+from doorward.core.policy import Policy, decide
+from doorward.errors import DoorwardError, Refused, Unclear
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.refuse import denied
@@ -19,6 +19,25 @@ class Generations(Protocol):
 
     def generation(self) -> str:
         """A name for the secret of now; changes when the secret does. Raises Unavailable."""
+
+
+def reason_to_end(exchange: Exchange, policy: Policy) -> DoorwardError | None:
+    """Why an exchange that goes on must end under a policy that is new; None where it would begin just so."""
+    action, before = exchange.action, exchange.decision
+    if action is None or before is None or policy.targets.get(action.target) != exchange.target:
+        return _changed("the target changed while the answer streamed")
+    decision = decide(policy, action.principal, action, exchange.body)
+    if decision.verdict is Verdict.DENY:
+        return denied(decision)
+    if policy.mask_rules(decision.masks) != exchange.masks:
+        return _changed("the policy changed while the answer streamed, and masks something else now")
+    if decision.asks not in ((), before.asks):
+        return _changed("the policy changed while the answer streamed, and asks for people now")
+    return None
+
+
+def _changed(message: str) -> Refused:
+    return Refused(message, cause="policy-changed", hint="repeat the request to go on by the new policy")
 
 
 class Authorize:

@@ -8,7 +8,7 @@ lets nothing go that was not cleared and recorded. The only importer of `credent
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from doorward.credentials.credential import Credential, CredentialSource, Creden
 from doorward.errors import DoorwardError, Misconfigured, TargetFailed, Unauthenticated, Unavailable, Withheld
 from doorward.gateway.admission import Admission
 from doorward.gateway.authenticate import Authenticate
-from doorward.gateway.authorize import Authorize
+from doorward.gateway.authorize import Authorize, reason_to_end
 from doorward.gateway.blocks import Blocks
 from doorward.gateway.cut import Cut
 from doorward.gateway.dial import Dial
@@ -111,6 +111,7 @@ class Chain:
         credentials: Mapping[str, TargetCredential],
         key: bytes,
         close: Callable[[connection.Client], None],
+        look_again: Callable[[http.HTTPFlow], None],
         own_listeners: Callable[[], Sequence[tuple[str, int]]],
     ) -> None:
         limits = settings.limits
@@ -122,9 +123,11 @@ class Chain:
         self.answer_s = _ANSWER_S
         self.upstream = Upstream()
         self._close_connection = close
+        self._look_again = look_again
         self.exchanges = exchanges = Exchanges()
         self.refusals = Refusals(ledger)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._following: set[asyncio.Task[None]] = set()  # streams, for the record
         self.admission = Admission(
             most=limits.connections,
             most_per_principal=limits.connections_per_principal,
@@ -138,7 +141,14 @@ class Chain:
         replacer = Replacer(sentinel_for(key), key)
         headers = {alias: each.header for alias, each in settings.credentials.items()}
         self._inject = Inject(exchanges, credentials)
-        self._record = Record(exchanges, ledger, self.refusals, recorded=limits.recorded_body)
+        self._record = Record(
+            exchanges,
+            ledger,
+            self.refusals,
+            recorded=limits.recorded_body,
+            stream_lag_s=settings.record.stream_lag,
+            look_again=look_again,
+        )
         self.addons: tuple[object, ...] = (
             Authenticate(exchanges, tunnels, verifier, self.admission, blocks, utc_now),
             OnlyHttp(exchanges, tunnels, self.admission, self, certificates, policy, self._refuse_connection, listener),
@@ -203,6 +213,8 @@ class Chain:
         if stream is None or flow.response is None or flow.response.stream is not stream:
             raise Withheld("the answer was not cleared", cause="uncleared", hint="tell the operator the request's id")
         stream.begun = True
+        stream.copy.begin()
+        self._later(self._record.follow(flow, self.exchanges.of(flow), stream), self._following)
 
     def stream_left_s(self, flow: http.HTTPFlow) -> float:
         """Until the token expires, or until nothing came for too long."""
@@ -210,6 +222,8 @@ class Chain:
         token, stream = exchange.token, exchange.stream
         if token is None or stream is None:
             raise Withheld("the answer was not cleared", cause="uncleared", hint="tell the operator the request's id")
+        if stream.cut is not None:
+            raise stream.cut
         valid_s = (token.expires_at - utc_now()).total_seconds()
         if valid_s <= 0:
             raise Unauthenticated("the token expired", cause="token-expired", hint="bring a new one")
@@ -219,6 +233,14 @@ class Chain:
                 f"nothing came for {self.answer_s:g} s", cause="stream-idle", hint="let the target send something"
             )
         return min(valid_s, idle_s)
+
+    def decide_again(self, policy: Policy) -> None:
+        """The policy changed: end each stream that it would not let begin as it is."""
+        for flow, exchange in self.exchanges.streaming():
+            assert exchange.stream is not None
+            exchange.stream.cut = reason_to_end(exchange, policy)
+            if exchange.stream.cut is not None:
+                self._look_again(flow)
 
     def is_released(self, flow: http.HTTPFlow) -> bool:
         """Whether the whole stream is cleared and recorded."""
@@ -243,6 +265,8 @@ class Chain:
     async def stop(self) -> None:
         """Write what is still to be written, and close what waits."""
         self.upstream.close()
+        for task in self._following:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.refusals.write_counts()
 
@@ -250,10 +274,11 @@ class Chain:
         self.unreadable(client, error)
         self._close_connection(client)
 
-    def _later(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _later(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]] | None = None) -> None:
+        among = self._tasks if tasks is None else tasks
+        task = asyncio.create_task(work)
+        among.add(task)
+        task.add_done_callback(among.discard)
 
 
 def load_credentials(settings: Settings, key: bytes) -> dict[str, TargetCredential]:

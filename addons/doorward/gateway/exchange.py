@@ -106,6 +106,14 @@ class Exchanges:
             if exchange.token is not None and exchange.token.principal.name == name and not exchange.recorded
         ]
 
+    def streaming(self) -> list[tuple[http.HTTPFlow, Exchange]]:
+        """The flows whose answers are on their way."""
+        return [
+            (flow, exchange)
+            for flow, exchange in self._by_flow.items()
+            if exchange.stream is not None and exchange.stream.begun and not exchange.recorded
+        ]
+
     def of_client(self, client: connection.Client) -> list[tuple[http.HTTPFlow, Exchange]]:
         """All flows of one connection that are alive."""
         return [(flow, exchange) for flow, exchange in self._by_flow.items() if flow.client_conn is client]

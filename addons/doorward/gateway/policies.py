@@ -26,7 +26,7 @@ type Fingerprint = tuple[tuple[str, FileMark | None], ...]
 
 
 class Policies:
-    """Holds the current policy; call it to get it."""
+    """Holds the current policy; call it to get it. `on_change` is told each one that comes into force."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Policies:
         self._credentials = credentials
         self._append = append
         self._accept = accept  # may raise Misconfigured: a policy that cannot be served is not good
+        self.on_change: Callable[[Policy], None] = lambda policy: None
         self._current: Policy | None = None
         self._seen: Fingerprint = ()
 
@@ -67,6 +68,7 @@ class Policies:
         await self._append(NewEntry("policy.loaded", {"policy": policy.digest, "files": [*sorted(texts)]}, bodies))
         self._current, self._seen = policy, looked
         _log.warning("policy %s is in force", policy.digest[:12])
+        self.on_change(policy)
 
     async def reload(self) -> None:
         """As `load`, for a policy in service: what is wrong is recorded and said, not raised."""

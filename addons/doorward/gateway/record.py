@@ -1,13 +1,16 @@
 """Writes ahead, and writes after: the intent before anything is dialled, the outcome before the agent sees it.
 
+What streams is written as it goes, part by part, within a stated time: a stream that the record cannot
+follow is ended.
 An approved hold is used up in the intent's own transaction. Refusals are entries too; those
 of one cause from one place are counted (`refusals.py`).
 """
 
+import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -19,6 +22,7 @@ from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import answer_step, request_step
 from doorward.gateway.refusals import Refusals, fitting_rules
 from doorward.gateway.refuse import refuse
+from doorward.gateway.stream import AnswerStream, Piece
 from doorward.ledger.client import Appended
 from doorward.model import Json, Mask, NewEntry, Verdict
 
@@ -30,18 +34,30 @@ _TELL = "tell the operator the request's id"
 class EntryLedger(Protocol):
     """The part of the ledger that entries go through."""
 
-    async def append(self, *entries: NewEntry) -> Appended:
+    async def append(self, *entries: NewEntry, timeout_s: float = 5) -> Appended:
         """Durable when it returns; raises Unavailable, or Refused where a state forbids it."""
 
 
 class Record:
     """Sets `intent` and `recorded` of the exchange."""
 
-    def __init__(self, exchanges: Exchanges, ledger: EntryLedger, refusals: Refusals, *, recorded: int) -> None:
+    def __init__(
+        self,
+        exchanges: Exchanges,
+        ledger: EntryLedger,
+        refusals: Refusals,
+        *,
+        recorded: int,
+        stream_lag_s: float,
+        look_again: Callable[[http.HTTPFlow], None],
+    ) -> None:
+        """`look_again` is called for a stream that has to end, once `cut` says why."""
         self.exchanges = exchanges
         self._ledger = ledger
         self._refusals = refusals
         self._recorded = recorded
+        self._stream_lag_s = stream_lag_s
+        self._look_again = look_again
 
     @request_step()
     async def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -79,6 +95,28 @@ class Record:
             exchange.refusal = TargetFailed("the connection failed", cause="connection-failed")
         await self._conclude(flow, exchange)
 
+    async def follow(self, flow: http.HTTPFlow, exchange: Exchange, stream: AnswerStream) -> None:
+        """Write what streams within the time that is promised, as long as it streams."""
+        if stream.record_whole is not None:
+            return  # only the whole can be masked for the record
+        while not _is_over(exchange, stream):
+            await stream.copy.has_news.wait()
+            await asyncio.sleep(self._stream_lag_s / 2)
+            async with stream.writing:
+                if _is_over(exchange, stream):
+                    return  # the outcome takes the rest along
+                try:
+                    await self._ledger.append(self._part(exchange, stream), timeout_s=self._stream_lag_s / 2)
+                except DoorwardError as error:
+                    _log.error("request %s: a part of its answer could not be recorded: %s", exchange.id, error.cause)
+                    stream.cut = Unavailable(
+                        f"the record could not follow within {self._stream_lag_s:g} s",
+                        cause="record-late",
+                        hint="repeat the request once the ledger is back",
+                    )
+                    self._look_again(flow)
+                    return
+
     async def conclude_crashed(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """A layer raised: the connection is gone, the entry must not be."""
         exchange.refusal = Unavailable("a layer of the gateway failed", cause="gateway-error")
@@ -90,10 +128,15 @@ class Record:
     async def _conclude(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         if exchange.recorded:
             return
+        stream = exchange.stream
         if exchange.intent is None:
             await self._refusals.record(flow, exchange)
-        else:
+        elif stream is None or not stream.begun:
             await self._ledger.append(self._outcome(flow, exchange))
+        else:
+            stream.copy.has_news.set()  # whoever follows it has nothing more to wait for
+            async with stream.writing:
+                await self._ledger.append(*self._end_of_stream(exchange, stream))
         exchange.recorded = True
 
     def _intent(self, exchange: Exchange) -> NewEntry:
@@ -129,11 +172,47 @@ class Record:
     def _outcome(self, flow: http.HTTPFlow, exchange: Exchange) -> NewEntry:
         refusal = exchange.refusal
         told = refusal.status if refusal else flow.response.status_code if flow.response else None
-        echoes, body, is_longer = exchange.echoes, exchange.answer_body, len(exchange.answer_body) > self._recorded
-        stream = exchange.stream if exchange.stream is not None and exchange.stream.begun else None
-        if stream is not None:  # the agent has its head, and of its body what was cleared so far
-            told, body, is_longer = stream.status, stream.recorded(), stream.truncated
-            echoes += stream.echoes
+        is_longer = len(exchange.answer_body) > self._recorded
+        fields = self._outcome_fields(exchange, told, exchange.echoes, truncated=is_longer)
+        if refusal is not None:  # what the target said is not cleared, so it is not kept
+            return NewEntry("request.outcome", fields)
+        body = exchange.answer_body[: self._recorded]
+        return NewEntry("request.outcome", fields, _bodies(response_head=exchange.answer_head, response_body=body))
+
+    def _end_of_stream(self, exchange: Exchange, stream: AnswerStream) -> list[NewEntry]:
+        """The outcome of what streamed: the agent has its head, and of its body what was cleared so far."""
+        rest, _ = kept = stream.copy.take()
+        entries: list[NewEntry] = []
+        bodies: dict[str, bytes] = {}
+        if stream.record_whole is not None:
+            rest = stream.record_whole(rest, stream.ended and not stream.copy.truncated)
+        if stream.parts == 0:
+            bodies = _bodies(response_head=exchange.answer_head, response_body=rest)
+        elif rest:
+            entries.append(self._part(exchange, stream, kept))
+        echoes = exchange.echoes + stream.echoes
+        fields = self._outcome_fields(exchange, stream.status, echoes, truncated=stream.copy.truncated)
+        if stream.parts:
+            fields["parts"] = stream.parts
+        return [*entries, NewEntry("request.outcome", fields, bodies)]
+
+    def _part(
+        self, exchange: Exchange, stream: AnswerStream, taken: tuple[bytes, list[Piece]] | None = None
+    ) -> NewEntry:
+        data, pieces = taken if taken is not None else stream.copy.take()
+        stream.parts += 1
+        bodies = _bodies(part=data)
+        if stream.parts == 1:
+            bodies["response_head"] = exchange.answer_head
+        fields: dict[str, Json] = {
+            "request": exchange.id,
+            "part": stream.parts,
+            "status": stream.status,
+            "pieces": [list(piece) for piece in pieces],
+        }
+        return NewEntry("stream.part", fields, bodies)
+
+    def _outcome_fields(self, exchange: Exchange, told: int | None, echoes: int, *, truncated: bool) -> dict[str, Json]:
         fields: dict[str, Json] = {
             "request": exchange.id,
             "status": told,
@@ -141,15 +220,16 @@ class Record:
             "duration_ms": (time.monotonic_ns() - exchange.started_ns) // 1_000_000,
             "masks": _mask_rows(exchange.masked),
             "echo": echoes,
-            "cause": refusal.cause if refusal else None,
-            "truncated": is_longer,
+            "cause": exchange.refusal.cause if exchange.refusal else None,
+            "truncated": truncated,
         }
         if exchange.target is not None and not exchange.target.record_bodies:
             fields["kept"] = False
-        if refusal is not None and stream is None:  # what the target said is not cleared, so it is not kept
-            return NewEntry("request.outcome", fields)
-        body = body[: self._recorded]
-        return NewEntry("request.outcome", fields, _bodies(response_head=exchange.answer_head, response_body=body))
+        return fields
+
+
+def _is_over(exchange: Exchange, stream: AnswerStream) -> bool:
+    return stream.ended or exchange.recorded or exchange.refusal is not None
 
 
 def _bodies(**named: bytes) -> dict[str, bytes]:

@@ -162,7 +162,7 @@ class Redact:
         length = stated_length(answer) if target.credential is None or not is_text else None
 
         def record(body: bytes, whole: bool) -> bytes:
-            if masks.record is None or whole:
+            if whole:
                 return record_body(masks, body, content_type, self._replacer)
             return NOT_RECORDED if body else b""  # a part of a document cannot be masked
 
@@ -172,7 +172,7 @@ class Redact:
             replacement=_ECHO if is_text else None,
             holds_last=length is not None,
             keep=self._recorded if target.record_bodies else 0,
-            record=record,
+            record_whole=None if masks.record is None else record,
         )
         head = http.Response.make(answer.status_code)
         _replace(head, headers, b"", length=str(length) if length is not None else None, request_id=exchange.id)

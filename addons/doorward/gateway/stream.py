@@ -1,10 +1,11 @@
 """The body of one answer on its way to the agent, piece by piece, while the target still sends.
 
 Only for answers whose body no mask touches. Each piece is searched for the target's secret
-before it leaves, and a copy up to a bound stays for the record. `redact` makes it and clears
-the head; the layers in `mitm` feed it, and send what it gives and nothing else.
+before it leaves, and a copy up to a bound goes into the record, part by part. `redact` makes it
+and clears the head; the layers in `mitm` feed it, and send what it gives and nothing else.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 
@@ -13,10 +14,54 @@ from mitmproxy import http
 from doorward.core.clearing import MaskSet
 from doorward.core.redaction.echo import Cleaned, EchoGuard
 from doorward.core.redaction.echo_stream import EchoStream
-from doorward.errors import Withheld
+from doorward.errors import DoorwardError, Withheld
 
+type Piece = tuple[int, int]  # milliseconds since the head, and bytes
+
+_MOST_PIECES = 500  # of one part; an entry has 16 KiB
 _BUFFERED = 64 << 10  # bytes: an answer that states no more is read whole, and recorded before it leaves
 _WITHOUT_BODY = (204, 304)
+
+
+class Copy:
+    """What the record still lacks of one body, and when it came."""
+
+    def __init__(self, keep: int) -> None:
+        """`keep`: bytes for the record in all."""
+        self.truncated = False  # no more is kept, though more came
+        self.has_news = asyncio.Event()  # something is here that the record lacks
+        self._room = keep
+        self._begun_ns = time.monotonic_ns()
+        self._data = bytearray()
+        self._pieces: list[Piece] = []
+
+    def begin(self) -> None:
+        """The head leaves: times count from now."""
+        self._begun_ns = time.monotonic_ns()
+
+    def add(self, data: bytes) -> None:
+        """Keep what there is room for."""
+        if not data:
+            return
+        kept = data[: self._room]
+        self.truncated = self.truncated or len(kept) < len(data)
+        if not kept:
+            return
+        self._room -= len(kept)
+        self._data += kept
+        at_ms = (time.monotonic_ns() - self._begun_ns) // 1_000_000
+        if self._pieces and (self._pieces[-1][0] == at_ms or len(self._pieces) == _MOST_PIECES):
+            self._pieces[-1] = (self._pieces[-1][0], self._pieces[-1][1] + len(kept))
+        else:
+            self._pieces.append((at_ms, len(kept)))
+        self.has_news.set()
+
+    def take(self) -> tuple[bytes, list[Piece]]:
+        """All that the record lacks, and when how much of it came; it counts as recorded from now on."""
+        taken = bytes(self._data), self._pieces
+        self._data, self._pieces = bytearray(), []
+        self.has_news.clear()
+        return taken
 
 
 class AnswerStream:
@@ -30,27 +75,29 @@ class AnswerStream:
         replacement: bytes | None,
         holds_last: bool,
         keep: int,
-        record: Callable[[bytes, bool], bytes],
+        record_whole: Callable[[bytes, bool], bytes] | None = None,
     ) -> None:
         """`replacement` takes a secret's place; without one a secret ends the stream.
 
         `holds_last`: where the agent knows the length, its last byte is the end, and comes with the
-        end. `keep`: bytes for the record. `record`: see `recorded`.
+        end. `keep`: bytes for the record. `record_whole`: where a mask for the record alone needs the whole
+        body, what the record may hold of it, given the copy and whether it is the whole.
         """
         self.status = status
         self.begun = False  # the head went to the agent
         self.ended = False
-        self.truncated = False
+        self.cut: DoorwardError | None = None  # why it must end now, though neither side ended it
         self.echoes = 0
+        self.copy = Copy(keep)
+        self.parts = 0  # that the record has
+        self.writing = asyncio.Lock()  # one part after the other, and the outcome behind them
+        self.record_whole = record_whole
         self.moved_ns = time.monotonic_ns()  # when a piece came last
         self._guards = guards
         self._replaces = replacement is not None
         self._echo_stream = EchoStream(replacement or b"")
         self._holds_last = holds_last
         self._last = b""
-        self._keep = keep
-        self._kept = bytearray()
-        self._record = record
 
     def __call__(self, piece: bytes) -> list[bytes]:
         """What may go on to the agent now; raises Withheld where nothing more may."""
@@ -61,17 +108,11 @@ class AnswerStream:
         cleaned = self._echo_stream.feed(piece, guards) if piece else self._echo_stream.end(guards)
         self._check(cleaned)
         self.ended = not piece
-        room = self._keep - len(self._kept)
-        self._kept += cleaned.data[:room]
-        self.truncated = self.truncated or len(cleaned.data) > room
+        self.copy.add(cleaned.data)
         leaving = self._last + cleaned.data
         held = 1 if self._holds_last and piece and leaving else 0
         leaving, self._last = leaving[: len(leaving) - held], leaving[len(leaving) - held :]
         return [leaving] if leaving else []  # never b"": it would end a chunked body
-
-    def recorded(self) -> bytes:
-        """What the record may hold of the body so far: `record` is told the copy, and whether it is the whole."""
-        return self._record(bytes(self._kept), self.ended and not self.truncated)
 
     def _check(self, cleaned: Cleaned) -> None:
         self.echoes += cleaned.hits

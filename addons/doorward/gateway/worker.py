@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
-from mitmproxy import connection, master, options
+from mitmproxy import connection, http, master, options
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.proxy import mode_specs
 from mitmproxy.utils import asyncio_utils
@@ -102,6 +102,12 @@ class Listener:
         if handler is not None:
             handler.abort()
 
+    def look_again(self, flow: http.HTTPFlow) -> None:
+        """Ask at once whether a stream may go on."""
+        handler = self._open.get(flow.client_conn.id)
+        if handler is not None:
+            handler.look_again(flow)
+
     async def stop(self) -> None:
         """Take no more connections, and end those that are open."""
         if self._server is not None:
@@ -152,8 +158,10 @@ async def run_worker(
             credentials=credentials,
             key=key,
             close=listener.close,
+            look_again=listener.look_again,
             own_listeners=lambda: [listener.address, *([settings.console.listen] if settings.console else [])],
         )
+        policies.on_change = chain.decide_again
         stack.enter_context(asyncio_utils.set_eager_task_factory())
         stack.push_async_callback(chain.stop)
         await listener.start(make_master(), chain)

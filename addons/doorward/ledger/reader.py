@@ -18,7 +18,7 @@ from doorward.ledger.client import LedgerClient
 from doorward.ledger.frames import MOST_BODIES, MOST_HEADS
 from doorward.model import Json, Mask, NewEntry
 from doorward.store.flow_filter import FlowFilter
-from doorward.store.index import FlowRow, Index
+from doorward.store.index import FlowRow, Index, PartRow
 
 _PAGE: Final = MOST_HEADS // 2  # rows; each has two heads at most
 _MOST_BYTES: Final = 8 << 20  # of bodies at once
@@ -66,7 +66,7 @@ class RecordReader:
         group: list[FlowRow] = []
         size = 0
         async for row in rows:
-            more = _size(row)
+            more = _size(row) + sum(part.bytes for part in self.parts([row]).get(row.request, ()))
             if group and (size + more > _MOST_BYTES or 2 * (len(group) + 1) > MOST_BODIES):
                 for flow in await self._read(group):
                     yield flow
@@ -87,10 +87,17 @@ class RecordReader:
             found.update((digest, body) for digest, body in zip(part, bodies, strict=True) if body is not None)
         return found
 
+    def parts(self, rows: Sequence[FlowRow]) -> dict[str, list[PartRow]]:
+        """Return the parts of those of the rows whose answers streamed, by request."""
+        return {row.request: self._index.parts(row.request) for row in rows if row.parts}
+
     async def bodies(self, rows: Sequence[FlowRow]) -> dict[str, bytes]:
-        """Return the bodies of these rows that are there, by digest; recorded."""
+        """Return the bodies of these rows that are there, by digest, parts too; recorded."""
+        return await self._bodies(rows, self.parts(rows))
+
+    async def _bodies(self, rows: Sequence[FlowRow], parts: Mapping[str, list[PartRow]]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for part in _in_groups(rows):
+        for part in _in_groups(_places(rows, parts)):
             bodies = await self._client.read_bodies(part, reader=self._reader, why=self._why)
             found.update((digest, body) for digest, body in zip(part, bodies, strict=True) if body is not None)
         return found
@@ -108,8 +115,9 @@ class RecordReader:
         await self._client.append(NewEntry("export.made", fields, {"filter": msgspec.json.encode(wanted)}))
 
     async def _read(self, rows: Sequence[FlowRow]) -> list[RecordedFlow]:
-        heads, bodies = await self.heads(rows), await self.bodies(rows)
-        return [recorded_flow(row, {**heads, **bodies}, self._masks(row)) for row in rows]
+        parts = self.parts(rows)
+        found = {**(await self.heads(rows)), **(await self._bodies(rows, parts))}
+        return [recorded_flow(row, found, self._masks(row), parts.get(row.request, ())) for row in rows]
 
     def _masks(self, row: FlowRow) -> tuple[Mask, ...]:
         masks = self._index.masks(row.request) if row.outcome_seq is not None else []
@@ -134,18 +142,27 @@ class RecordReader:
         if in_bodies:
             rest = [row for row in page if row.request not in found]
             bodies = await self.bodies(rest)
-            found |= {row.request for row in rest if _is_in_bodies(wanted, _named(row, _BODIES, bodies))}
+            parts = self.parts(rest)
+            for row in rest:
+                streamed = b"".join(bodies.get(part.digest or "", b"") for part in parts.get(row.request, ()))
+                if _is_in_bodies(wanted, [*_named(row, _BODIES, bodies), *([streamed] if streamed else [])]):
+                    found.add(row.request)
         return [row for row in page if row.request in found]
 
 
-def recorded_flow(row: FlowRow, parts: dict[str, bytes], masks: tuple[Mask, ...]) -> RecordedFlow:
-    """Return a row with what was read of it, `parts` being heads and bodies by digest."""
-    method, url, headers = parse_head(parts.get(row.bodies.get("request_head", "")))
+def recorded_flow(
+    row: FlowRow, found: dict[str, bytes], masks: tuple[Mask, ...], parts: Sequence[PartRow] = ()
+) -> RecordedFlow:
+    """Return a row with what was read of it, `found` being heads and bodies by digest."""
+    method, url, headers = parse_head(found.get(row.bodies.get("request_head", "")))
     answered = None
     if "response_head" in row.bodies:
-        _, _, answer_headers = parse_head(parts.get(row.bodies["response_head"]))
+        _, _, answer_headers = parse_head(found.get(row.bodies["response_head"]))
         absent = Kept.NONE if row.kept else Kept.NOT_KEPT
-        answered = _message(row, "response_body", answer_headers, parts, absent, is_cut=row.truncated)
+        if row.parts:
+            answered = _streamed(row, answer_headers, found, parts)
+        else:
+            answered = _message(row, "response_body", answer_headers, found, absent, is_cut=row.truncated)
     absent = Kept.NONE if row.sent_bytes == 0 else Kept.NOT_KEPT
     return RecordedFlow(
         request=row.request,
@@ -168,16 +185,28 @@ def recorded_flow(row: FlowRow, parts: dict[str, bytes], masks: tuple[Mask, ...]
         duration_ms=row.duration_ms,
         count=row.count,
         masks=masks,
-        asked=_message(row, "request_body", headers, parts, absent, is_cut=row.request_truncated),
+        asked=_message(row, "request_body", headers, found, absent, is_cut=row.request_truncated),
         answered=answered,
     )
+
+
+def _streamed(
+    row: FlowRow, headers: tuple[tuple[str, str], ...], found: dict[str, bytes], parts: Sequence[PartRow]
+) -> Message:
+    """An answer that streamed, as far as its parts are there: one that goes on, or was never ended, is cut."""
+    bodies = [found.get(part.digest) if part.digest else b"" for part in parts]
+    size = sum(part.bytes for part in parts)
+    if any(body is None for body in bodies):
+        return Message(headers, b"", Kept.DELETED, size)
+    whole = row.outcome_seq is not None and not row.truncated and row.cause is None
+    return Message(headers, b"".join(body or b"" for body in bodies), Kept.WHOLE if whole else Kept.CUT, size)
 
 
 def _message(
     row: FlowRow,
     name: str,
     headers: tuple[tuple[str, str], ...],
-    parts: dict[str, bytes],
+    found: dict[str, bytes],
     absent: Kept,
     *,
     is_cut: bool,
@@ -185,7 +214,7 @@ def _message(
     digest = row.bodies.get(name)
     if digest is None:
         return Message(headers, b"", absent)
-    body = parts.get(digest)
+    body = found.get(digest)
     if body is None:
         return Message(headers, b"", Kept.DELETED, row.sizes[name])
     return Message(headers, body, Kept.CUT if is_cut else Kept.WHOLE, row.sizes[name])
@@ -195,18 +224,23 @@ def _size(row: FlowRow) -> int:
     return sum(row.sizes[name] for name in _BODIES if name in row.bodies)
 
 
-def _in_groups(rows: Iterable[FlowRow]) -> Iterator[list[str]]:
-    """Digests of the bodies of rows, in groups that the ledger gives at once."""
+def _places(rows: Iterable[FlowRow], parts: Mapping[str, list[PartRow]]) -> Iterator[tuple[str, int]]:
+    """Digest and size of each body of the rows."""
+    for row in rows:
+        yield from ((row.bodies[name], row.sizes[name]) for name in _BODIES if name in row.bodies)
+        yield from ((part.digest, part.bytes) for part in parts.get(row.request, ()) if part.digest)
+
+
+def _in_groups(places: Iterable[tuple[str, int]]) -> Iterator[list[str]]:
+    """Digests, in groups that the ledger gives at once."""
     group: list[str] = []
     size = 0
-    for row in rows:
-        for name in _BODIES:
-            if name in row.bodies:
-                if group and (size + row.sizes[name] > _MOST_BYTES or len(group) == MOST_BODIES):
-                    yield group
-                    group, size = [], 0
-                group.append(row.bodies[name])
-                size += row.sizes[name]
+    for digest, more in places:
+        if group and (size + more > _MOST_BYTES or len(group) == MOST_BODIES):
+            yield group
+            group, size = [], 0
+        group.append(digest)
+        size += more
     if group:
         yield group
 

@@ -148,6 +148,12 @@ class LimitSettings(_Part):
     connections_per_principal: int = Field(default=250, ge=1, le=100_000)
 
 
+class RecordSettings(_Part):
+    """How closely the record follows what streams."""
+
+    stream_lag: Annotated[DurationS, Field(ge=1, le=60)] = 1
+
+
 class LedgerSettings(_Part):
     """Where the record stands, and what room it keeps free for approvals."""
 
@@ -169,3 +175,4 @@ class Settings(_Part):
     credentials: Mapping[Alias, CredentialSettings] = {}
     hold: HoldSettings = HoldSettings()
     limits: LimitSettings = LimitSettings()
+    record: RecordSettings = RecordSettings()

@@ -52,6 +52,7 @@ class FlowRow:
     request_truncated: bool  # the record keeps only the beginning of the request's body
     truncated: bool  # the same of the answer's
     kept: bool  # False: bodies of answers of this target are not kept
+    parts: int  # of an answer that streamed: so many entries hold its body
     bodies: Mapping[str, str]  # name -> digest, for LedgerClient.read_body
     sizes: Mapping[str, int]  # name -> bytes, of the plain body
 
@@ -92,10 +93,24 @@ class MaskRow:
     count: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    """A part of an answer that streamed."""
+
+    request: str
+    part: int
+    seq: int
+    time: datetime
+    pieces: tuple[tuple[int, int], ...]  # milliseconds since the head, and bytes
+    digest: str | None
+    bytes: int
+
+
 _ANY: Final = FlowFilter()
 _FLOW: Final = ", ".join(name for name in FlowRow.__dataclass_fields__ if name != "sizes")
 _HOLD: Final = ", ".join(name for name in HoldRow.__dataclass_fields__ if name != "sizes")
 _MASK: Final = ", ".join(MaskRow.__dataclass_fields__)
+_PART: Final = ", ".join(PartRow.__dataclass_fields__)
 
 
 class Index:
@@ -163,6 +178,11 @@ class Index:
         statement = f"SELECT {_MASK} FROM masks WHERE request = ? ORDER BY seq, position"  # noqa: S608 # names of this module
         return [MaskRow(*row) for row in self._open().rows(statement, (request,))]
 
+    def parts(self, request: str, after: int = 0) -> list[PartRow]:
+        """Return the parts of a stream above `after`, in order."""
+        statement = f"SELECT {_PART} FROM parts WHERE request = ? AND part > ? ORDER BY part"  # noqa: S608 # names of this module
+        return [_part(row) for row in self._open().rows(statement, (request, after))]
+
     def close(self) -> None:
         """Close the file."""
         if self._database is not None:
@@ -223,3 +243,10 @@ def _hold(row: tuple[Any, ...]) -> HoldRow:
         for a in msgspec.json.decode(values["approvals"])
     )
     return HoldRow(**values)
+
+
+def _part(row: tuple[Any, ...]) -> PartRow:
+    values = dict(zip(PartRow.__dataclass_fields__, row, strict=True))
+    values["time"] = parse_time(values["time"])
+    values["pieces"] = msgspec.json.decode(values["pieces"], type=tuple[tuple[int, int], ...])
+    return PartRow(**values)

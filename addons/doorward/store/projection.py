@@ -1,4 +1,4 @@
-"""Writes the index: what entries mean for the tables `flows`, `holds` and `masks`.
+"""Writes the index: what entries mean for the tables `flows`, `parts`, `holds` and `masks`.
 
 Fed by the ledger after it has acknowledged, and by `rebuild` from the segments alone: both
 give the same tables. Kept consistent, not flushed at each commit; what a crash loses is
@@ -51,6 +51,11 @@ _OUTCOME: Final = """
     UPDATE flows SET executed = :executed, status = :status, cause = :cause, duration_ms = :duration_ms,
         outcome_seq = :seq, changed_seq = :seq, truncated = :truncated, kept = :kept,
         bodies = json_patch(bodies, :bodies) WHERE request = :request"""
+_PART: Final = """
+    INSERT OR REPLACE INTO parts VALUES (:request, :part, :seq, :time, :pieces, :digest, :bytes)"""
+_GOES_ON: Final = """
+    UPDATE flows SET executed = 'yes', status = :status, parts = :part, changed_seq = :seq,
+        bodies = json_patch(bodies, :head) WHERE request = :request"""
 _MASK: Final = "INSERT OR REPLACE INTO masks VALUES (:seq, :position, :request, :rule, :path, :replacement, :count)"
 _OPENED: Final = """
     INSERT OR REPLACE INTO holds (hold, seq, state, opened_at, changed_at, expires_at, principal, owner, target,
@@ -137,6 +142,13 @@ def _outcome(values: _Values) -> _Writes:
     return writes
 
 
+def _part(values: _Values) -> _Writes:
+    bodies = msgspec.json.decode(values["bodies"])
+    part = bodies.pop("part", {"digest": None, "bytes": 0})
+    row = {**values, **part, "pieces": _json(values["pieces"])}
+    return [(_PART, row), (_GOES_ON, {**values, "head": _json(bodies)})]
+
+
 def _opened(values: _Values) -> _Writes:
     held = {"verb": None, "risk": None, **values, "rules": _json([ask["rule"] for ask in values["asks"]])}
     return [(_HELD, held), (_OPENED, {**values, "asks": _json(values["asks"])})]
@@ -169,6 +181,7 @@ _WRITERS: Final[dict[str, Callable[[_Values], _Writes]]] = {
     "request.intent": _intent,
     "request.refused": _refused,
     "request.outcome": _outcome,
+    "stream.part": _part,
     "hold.opened": _opened,
     "hold.approved": _answered("approved"),
     "hold.denied": _answered("denied"),

@@ -35,14 +35,17 @@ def show(config: Path | None, request: str, bodies: bool, why: str, as_json: boo
         if row is None:
             raise unknown_request(request)
         masks = index.masks(request)
+        streamed = index.parts(request)
         parts = asyncio.run(_parts(settings, index, row, why.strip() or "flows show", bodies=bodies))
     heads = {name: parts[row.bodies[name]] for name in _HEADS if row.bodies.get(name) in parts}
     texts = {name: parts[digest] for name, digest in row.bodies.items() if name not in _HEADS and digest in parts}
+    if row.parts and bodies:
+        texts["response_body"] = b"".join(parts.get(each.digest or "", b"") for each in streamed)
     if as_json:
         texts_of_all = {name: body.decode("utf-8", "replace") for name, body in {**heads, **texts}.items()}
         show_json(flow=row, masks=masks, bodies=texts_of_all)
         return
-    flow = recorded_flow(row, parts, ())
+    flow = recorded_flow(row, parts, (), streamed)
     show_facts({name: getattr(row, name) for name in row.__dataclass_fields__ if name not in _NOT_SHOWN})
     if comment := text_of(flow) if bodies else "":
         click.echo(visible(comment))

@@ -359,6 +359,11 @@ class Connection(ProxyConnectionHandler):
             if begun and transport.handler is not None and (not known or each is flow.server_conn):
                 transport.handler.cancel("late")
 
+    def look_again(self, flow: http.HTTPFlow) -> None:
+        """Ask at once whether a stream may go on."""
+        if flow.id in self._awaited:
+            self._look_after(flow)
+
     def _look_after(self, flow: http.HTTPFlow) -> None:
         """Let a stream go on, and look again in time; or cut it."""
         if flow.id in self._awaited:

@@ -107,3 +107,22 @@ def _looking_back(db: Database) -> None:
         "UPDATE progress SET seq = 0",
     ):
         db.execute(statement)
+
+
+@index(name="0004-parts")
+def _parts(db: Database) -> None:
+    """Streams, part by part."""
+    for statement in (
+        "ALTER TABLE flows ADD COLUMN parts INTEGER NOT NULL DEFAULT 0",
+        """CREATE TABLE parts (
+            request TEXT NOT NULL,
+            part INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            time TEXT NOT NULL,
+            pieces TEXT NOT NULL,
+            digest TEXT,
+            bytes INTEGER NOT NULL,
+            PRIMARY KEY (request, part)
+        ) WITHOUT ROWID""",
+    ):
+        db.execute(statement)
