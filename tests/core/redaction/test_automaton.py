@@ -1,17 +1,18 @@
 from doorward.core.redaction.automaton import MAX_STATES
 from doorward.core.redaction.rules import compile_rules
+from doorward.core.redaction.steps import finish
 from tests.core.redaction.reference import rules
 
 
 def test_rules_that_cannot_hit_take_no_part() -> None:
     automaton = compile_rules(rules(("$.a.b", "remove"), ("$..c", "hmac"), ("$[0]", "remove")))
-    assert automaton.start(b'{"a":1,"b":2}', plain=True).live == ((0, 0), (2, 0))
-    assert automaton.start(b'{"a":1}', plain=False).live == ((0, 0), (1, 0), (2, 0))
+    assert finish(automaton.start(b'{"a":1,"b":2}', plain=True)).live == ((0, 0), (2, 0))
+    assert finish(automaton.start(b'{"a":1}', plain=False)).live == ((0, 0), (1, 0), (2, 0))
 
 
 def test_a_state_knows_its_strictest_leaf_and_whether_a_filter_follows() -> None:
     automaton = compile_rules(rules(("$.a", "hmac"), ("$..a", "sentinel"), ("$.a[?(@.b)]", "remove")))
-    root = automaton.start(b"", plain=False)
+    root = finish(automaton.start(b"", plain=False))
     automaton.expand(root)
     assert root.guarded
     assert root.leaf is None
@@ -24,13 +25,14 @@ def test_a_state_knows_its_strictest_leaf_and_whether_a_filter_follows() -> None
 
 def test_names_with_escapes_are_spelled_plainly_where_no_escape_writes_them() -> None:
     automaton = compile_rules(rules(("$..abc", "remove")))
-    assert automaton.spells_plainly(b'"\\n\\u00e9"')
-    assert not automaton.spells_plainly(b'"\\u0062"')
+    assert finish(automaton.spells_plainly(b'"\\n\\u00e9"'))
+    assert not finish(automaton.spells_plainly(b'"\\u0062"'))
+    assert not finish(automaton.spells_plainly(b'"\\u00e9' + b" " * (1 << 19) + b'\\u0062"'))
 
 
 def test_the_states_kept_are_limited() -> None:
     automaton = compile_rules(rules(("$..a" + "[*]" * 11, "remove")))
-    level = [automaton.start(b"", plain=False)]
+    level = [finish(automaton.start(b"", plain=False))]
     seen = {state.places for state in level}
     for _ in range(11):
         for state in level:
@@ -39,3 +41,19 @@ def test_the_states_kept_are_limited() -> None:
         seen |= {state.places for state in level}
     assert len(seen) > MAX_STATES
     assert len(automaton._states) <= MAX_STATES
+
+
+def test_a_state_narrows_to_what_can_hit_below() -> None:
+    automaton = compile_rules(rules(("$..a.bb", "remove"), ("$..['c','dd']", "hmac"), ("$[0]", "remove")))
+    root = finish(automaton.start(b"", plain=False))
+
+    def narrowed(text: bytes) -> list[int]:
+        state = automaton.narrow(root, text)
+        assert state is finish(automaton.narrow_in_steps(root, b"xx" + text + b'"dd""bb"', 2, 2 + len(text)))
+        return [rule for rule, _ in state.live] if state else []
+
+    assert narrowed(b'{"bb":1}') == [0, 2]
+    assert narrowed(b'{"c":1,"bb":1}') == narrowed(b'{"dd":1,"bb":1}') == [0, 1, 2]
+    assert narrowed(b"{}") == [2]
+    named = finish(compile_rules(rules(("$.a", "remove"))).start(b"", plain=False))
+    assert automaton.narrow(named, b"{}") is None

@@ -58,9 +58,9 @@ def test_what_is_not_supported_is_refused_with_a_hint(path: str) -> None:
 
 
 def test_positions_of_an_array() -> None:
-    assert list(Positions((0, -1, 5, -5)).of(3)) == [0, 2]
-    assert list(Positions((0,)).of(0)) == []
-    assert list(Span(None, None, -1).of(3)) == [2, 1, 0]
+    assert Positions((0, -1, 5, -5)).among(3) == {0, 2}
+    assert Positions((0,)).among(0) == set()
+    assert Span(None, None, -1).among(3) == range(2, -1, -1)
 
 
 PIECES = st.sampled_from(

@@ -1,7 +1,12 @@
+import re
+
 import pytest
 
 from doorward.core.redaction.paths import parse_path
-from doorward.core.redaction.scan import Scan, best_proof, escapes_of, needle, proofs
+from doorward.core.redaction.scan import Scan, best_proof, escapes_of, matches_in_steps, needle, proofs, stands_in
+from doorward.core.redaction.steps import finish
+
+WINDOW = 256 << 10
 
 
 @pytest.mark.parametrize(
@@ -32,8 +37,30 @@ def test_the_scan_finds_keys(names: list[str]) -> None:
     scan = Scan(map(needle, names))
     assert scan.hits(b'{"a":1}')
     assert not scan.hits(b'{"aa":1, "x":"a b"}')
-    assert scan.present(b'{"a":1}') == {b'"a"'}
-    assert scan.present(b"") == set()
+    assert finish(scan.present_in_steps(b'{"a":1}')) == {b'"a"'}
+    assert finish(scan.present_in_steps(b"")) == set()
+
+
+@pytest.mark.parametrize("count", [2, 6], ids=["few", "many"])
+def test_it_says_what_is_present_wherever_steps_begin(count: int) -> None:
+    needles = [b'"%d"' % n for n in range(count)]
+    scan = Scan(needles)
+    for at in range(WINDOW - 4, WINDOW + 2):
+        assert finish(scan.present_in_steps(b" " * at + b'"1"' + b" " * WINDOW)) == {b'"1"'}
+    steps = list(scan.present_in_steps(b"".join(needles) + b" " * 9 * WINDOW))
+    assert len(steps) == 0  # all of them are seen in the first
+    assert len(list(scan.present_in_steps(b" " * 4 * WINDOW))) >= 3
+
+
+def test_a_text_or_a_pattern_across_the_border_of_two_steps() -> None:
+    pattern = re.compile(rb"a[0-9]b")
+    for at in range(WINDOW - 4, WINDOW + 2):
+        body = b" " * at + b"a1b" + b" " * WINDOW
+        assert finish(stands_in(body, b"a1b", 0, len(body)))
+        assert not finish(stands_in(body, b"a1b", 0, at + 2))
+        assert not finish(stands_in(body, b"a1b", at + 1, len(body)))
+        assert finish(matches_in_steps(pattern, 3, body))
+    assert not finish(matches_in_steps(pattern, 3, b" " * 2 * WINDOW))
 
 
 def test_escapes_of_the_names_own_characters() -> None:

@@ -1,6 +1,6 @@
 from doorward.core.redaction.search import Search
 
-WINDOW = 1 << 20
+WINDOW = 256 << 10
 
 
 def test_all_matches_of_a_short_text() -> None:
@@ -15,9 +15,3 @@ def test_matches_at_and_across_the_windows_border() -> None:
         data = bytes(at) + b"needle" + bytes(WINDOW)
         found = {match for matches in search.matches(data) for match in matches}
         assert found == {(0, at, at + 6)}
-
-
-def test_present_stops_when_all_are_seen() -> None:
-    assert Search([b"a", b"b"]).present(b"ab" + bytes(3 * WINDOW)) == {b"a", b"b"}
-    assert Search([b"a", b"b"]).present(bytes(3 * WINDOW) + b"b") == {b"b"}
-    assert not Search([]).present(b"abc")

@@ -12,6 +12,17 @@ from doorward.errors import Unclear, Withheld
 from doorward.model import Mask
 from tests.core.redaction import reference
 from tests.core.redaction.reference import REPLACER, dump, rules
+from tests.core.redaction.strategies import (
+    ANY_RULES,
+    DOCUMENTS,
+    FILTER,
+    INDEX,
+    SEGMENT,
+    paths_of,
+    quoted,
+    rules_of,
+    spelled,
+)
 
 S = REPLACER.sentinel
 SECRET = "plants-and-animals"
@@ -218,57 +229,6 @@ class TestSelect:
         assert caught.value.cause == "duplicate-key"
 
 
-NAMES = ["a", "b", "c", "", "é", "😀", "x/y", "it's", "password"]
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 3)
-    | st.integers(-(10**25), 10**25)
-    | st.floats(-10, 10)
-    | st.sampled_from(["", "x", "y", "secret-value", "0123456789 é😀"])
-)
-DOCUMENTS = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
-    max_leaves=25,
-)
-
-
-def _quoted(name: str) -> str:
-    return "'" + name.replace("'", "\\'") + "'"
-
-
-SEGMENT = (
-    st.sampled_from(NAMES).map(lambda name: f"[{_quoted(name)}]")
-    | st.just("[*]")
-    | st.lists(st.sampled_from(NAMES), min_size=2, max_size=3).map(lambda names: f"[{','.join(map(_quoted, names))}]")
-)
-INDEX = st.sampled_from(["[0]", "[-1]", "[1]", "[0,2]", "[1:]", "[:-1]", "[::2]", "[::-1]"])
-LITERALS = st.sampled_from(["1", "0", "-1", "1.5", "true", "false", "null", "'x'", "'secret-value'"])
-CONDITION = st.sampled_from(["@", "@.a", "@['é']", "@.a.b", "@.b[0]", "@[-1]"]).flatmap(
-    lambda query: (
-        st.just(query)
-        | st.tuples(st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), LITERALS).map(
-            lambda rest: f"{query} {' '.join(rest)}"
-        )
-    )
-)
-FILTER = st.lists(CONDITION, min_size=1, max_size=2).map(lambda conditions: f"[?({' && '.join(conditions)})]")
-
-
-def _paths(segment: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    steps = st.tuples(st.sampled_from(["", "", ".."]), segment).map("".join)
-    return st.lists(steps, max_size=4).map(lambda parts: "$" + "".join(parts))
-
-
-def _rules(segment: st.SearchStrategy[str]) -> st.SearchStrategy[list[tuple[str, str]]]:
-    hows = st.sampled_from(["remove", "sentinel", "json-null", "hmac", "keep-last-4"])
-    return st.lists(st.tuples(_paths(segment), hows), min_size=1, max_size=4)
-
-
-ANY_RULES = _rules(SEGMENT | INDEX | FILTER)
-
-
 @given(DOCUMENTS, ANY_RULES)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_agrees_with_the_plain_reference(document: Any, pairs: list[tuple[str, str]]) -> None:
@@ -278,7 +238,7 @@ def test_agrees_with_the_plain_reference(document: Any, pairs: list[tuple[str, s
         assert _tagged(json.loads(redact(body, *pairs))) == _tagged(expected)
 
 
-@given(DOCUMENTS, _paths(SEGMENT | INDEX | FILTER))
+@given(DOCUMENTS, paths_of(SEGMENT | INDEX | FILTER))
 @settings(max_examples=60, deadline=None)
 def test_selects_what_the_plain_reference_selects(document: Any, path: str) -> None:
     values = select_json(compile_rules(rules((path, "remove"))), dump(document)).values[0]
@@ -291,7 +251,7 @@ def test_selects_what_the_plain_reference_selects(document: Any, path: str) -> N
     assert sorted(map(_canonical, map(json.loads, values))) == sorted(map(_canonical, expected))
 
 
-@given(DOCUMENTS, _rules(SEGMENT))
+@given(DOCUMENTS, rules_of(SEGMENT))
 @settings(max_examples=60, deadline=None)
 def test_redacting_twice_is_redacting_once(document: Any, pairs: list[tuple[str, str]]) -> None:
     once = redact(dump(document), *pairs)
@@ -309,8 +269,8 @@ def test_redacting_again_never_brings_a_value_back(document: Any, pairs: list[tu
 @settings(max_examples=60, deadline=None)
 def test_no_planted_secret_survives(document: Any, name: str, random: Any) -> None:
     """Whatever spelling of the key, whatever duplicates: no reader finds the secret again."""
-    body = _spelled({"first": document, name: SECRET, "last": [{name: [SECRET]}, document]}, random)
-    masked = redact(body, (f"$..[{_quoted(name)}]", "sentinel"))
+    body = spelled({"first": document, name: SECRET, "last": [{name: [SECRET]}, document]}, random)
+    masked = redact(body, (f"$..[{quoted(name)}]", "sentinel"))
     assert SECRET.encode() not in masked
     assert SECRET not in json.dumps(json.loads(masked, object_pairs_hook=lambda pairs: pairs), ensure_ascii=False)
 
@@ -357,22 +317,3 @@ def _canonical(value: Any) -> str:
 def _tagged(value: Any) -> Any:
     """With types, since True == 1 and 1 == 1.0 in Python."""
     return json.dumps(value, sort_keys=True)
-
-
-def _spelled(value: Any, random: Any) -> bytes:
-    """JSON with some characters of some strings escaped and, now and then, a member said twice."""
-    if isinstance(value, dict):
-        members = [_spelled(key, random) + b":" + _spelled(item, random) for key, item in value.items()]
-        members += [member for member in members if random.random() < 0.2]
-        return b"{" + b",".join(members) + b"}"
-    if isinstance(value, list):
-        return b"[" + b" , ".join(_spelled(item, random) for item in value) + b"]"
-    if isinstance(value, str):
-        pieces = [
-            json.dumps(c)[1:-1] if ord(c) > 0xFFFF and random.random() < 0.5
-            else f"\\u{ord(c):04{random.choice('xX')}}" if ord(c) <= 0xFFFF and random.random() < 0.2
-            else json.dumps(c, ensure_ascii=False)[1:-1]
-            for c in value
-        ]  # fmt: skip
-        return b'"' + "".join(pieces).encode() + b'"'
-    return dump(value)

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 from doorward.core.redaction.masks import STRICTNESS, Replacement
 from doorward.core.redaction.paths import Anything, Matching, Names, Positions, Span, Step
-from doorward.core.redaction.scan import Scan, best_proof, escapes_of, needle, proofs
+from doorward.core.redaction.scan import (
+    ESCAPE_LENGTH,
+    Scan,
+    best_proof,
+    escapes_of,
+    matches_in_steps,
+    needle,
+    proofs,
+    stands_in,
+)
+from doorward.core.redaction.steps import Steps
 
 type Place = tuple[int, int]  # a rule, and how many of its steps are taken
 
@@ -39,10 +49,13 @@ class State:
         "live",
         "matching",
         "named",
+        "narrowed",
         "other",
         "places",
         "positional",
         "scan",
+        "several",
+        "wanted",
     )
 
     def __init__(self, automaton: "Automaton", places: frozenset[Place]) -> None:
@@ -56,7 +69,10 @@ class State:
         )
         self.live = tuple(sorted(place for place in places if place[1] < len(paths[place[0]])))
         self.guarded = any(_filtered(paths[rule][taken:]) for rule, taken in self.live)
+        # For each live place what must stand below it: one text (an empty one stands anywhere), or one of several.
         needed = [best_proof(paths[rule][taken:]) for rule, taken in self.live]
+        self.wanted = [needle(names[0]) if len(names) == 1 else b"" for names in needed]
+        self.several = [(at, tuple(map(needle, names))) for at, names in enumerate(needed) if len(names) > 1]
         self.scan = Scan({needle(name) for names in needed for name in names}) if all(needed) else None
         self.expanded = False
         self.named: dict[str, State] = {}
@@ -64,6 +80,7 @@ class State:
         self.positional: tuple[tuple[Positions | Span, Place], ...] = ()
         self.matching: tuple[tuple[Matching, Place], ...] = ()
         self.joined: dict[tuple[State, tuple[Place, ...]], State] = {}
+        self.narrowed: dict[tuple[bool, ...], State] = {}
 
 
 class Automaton:
@@ -78,15 +95,17 @@ class Automaton:
         self._states: dict[frozenset[Place], State] = {}
         self._starts: dict[frozenset[bytes], State] = {}  # by the needles that stand in a document
 
-    def spells_plainly(self, body: bytes) -> bool:
+    def spells_plainly(self, body: bytes) -> Steps[bool]:
         """Whether every name that serves as a proof has but one spelling in this document."""
-        return b"\\u" not in body or self._escapes.search(body) is None
+        if not (yield from stands_in(body, b"\\u", 0, len(body))):
+            return True
+        return not (yield from matches_in_steps(self._escapes, ESCAPE_LENGTH, body))
 
-    def start(self, body: bytes, *, plain: bool) -> State:
+    def start(self, body: bytes, *, plain: bool) -> Steps[State]:
         """The state of the document itself, without the rules that cannot hit in it."""
         if not plain:
             return self._state(frozenset((rule, 0) for rule in range(len(self.paths))))
-        present = frozenset(self._scan.present(body))
+        present = yield from self._scan.present_in_steps(body)
         found = self._starts.get(present)
         if found is None:
             possible = (
@@ -107,6 +126,27 @@ class Automaton:
         if found is None:
             found = state.joined[key] = self._state(base.places.union(more))
         return found
+
+    def narrow(self, state: State, text: bytes) -> State | None:
+        """The state of a container, without the places that cannot hit in these bytes of it; None if none can.
+
+        Only for a document that spells its names plainly.
+        """
+        possible = [name in text for name in state.wanted]
+        for at, names in state.several:
+            possible[at] = any(name in text for name in names)
+        return self._narrowed(state, possible)
+
+    def narrow_in_steps(self, state: State, body: bytes, start: int, end: int) -> Steps[State | None]:
+        """The same for a large container of a body."""
+        possible = [False] * len(state.wanted)
+        for at, name in enumerate(state.wanted):
+            possible[at] = yield from stands_in(body, name, start, end)
+        for at, names in state.several:
+            possible[at] = False
+            for name in names:
+                possible[at] = possible[at] or (yield from stands_in(body, name, start, end))
+        return self._narrowed(state, possible)
 
     def expand(self, state: State) -> None:
         """Find the state's ways out."""
@@ -134,6 +174,14 @@ class Automaton:
         state.positional = tuple(positional)
         state.matching = tuple(matching)
         state.expanded = True
+
+    def _narrowed(self, state: State, possible: list[bool]) -> State | None:
+        key = tuple(possible)
+        found = state.narrowed.get(key)
+        if found is None and any(key):
+            places = {place for place, is_possible in zip(state.live, key, strict=True) if is_possible}
+            found = state.narrowed[key] = self._state(frozenset(places))
+        return found
 
     def _state(self, places: frozenset[Place]) -> State:
         state = self._states.get(places)

@@ -6,7 +6,7 @@ sentinel, `****` plus four characters stays as it is, and an `hmac` value carrie
 under a key derived from the deployment's, by which only its own outputs are recognised. A
 value of the target that merely looks like one is masked like any other.
 
-Called by `walk` for each hit, by `names` for headers and query parameters, and by whoever
+Called by `masking` for each hit, by `names` for headers and query parameters, and by whoever
 puts the deployment's keys together (`sentinel_for`).
 """
 
@@ -56,6 +56,12 @@ class Replacer:
     def __post_init__(self) -> None:
         object.__setattr__(self, "sentinel_json", msgspec.Raw(msgspec.json.encode(self.sentinel)))
         object.__setattr__(self, "_check_key", hmac.digest(self.key, b"check of an hmac mask", "sha256"))
+
+    def constant(self, how: Replacement) -> msgspec.Raw | None:
+        """The JSON that takes the place of whatever value, where that does not depend on the value."""
+        if how is Replacement.SENTINEL:
+            return self.sentinel_json
+        return _NULL if how is Replacement.JSON_NULL else None
 
     def replace(self, how: Replacement, raw: msgspec.Raw) -> tuple[Replacement, msgspec.Raw]:
         """What was done to a value that cannot be left out, and the JSON that takes its place.

@@ -7,7 +7,7 @@ policy is loaded, never at run time. Called by `rules`; the steps are read by `a
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +39,9 @@ class Positions:
 
     indices: tuple[int, ...]
 
-    def of(self, length: int) -> Iterator[int]:
+    def among(self, length: int) -> Container[int]:
         """The positions that an array of this length has."""
-        return (i % length for i in self.indices if -length <= i < length)
+        return {i % length for i in self.indices if -length <= i < length}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class Span:
     end: int | None
     step: int | None
 
-    def of(self, length: int) -> Iterator[int]:
+    def among(self, length: int) -> Container[int]:
         """The positions that an array of this length has."""
-        return iter(range(length)[self.start : self.end : self.step])
+        return range(length)[self.start : self.end : self.step]
 
 
 @dataclass(frozen=True, slots=True)

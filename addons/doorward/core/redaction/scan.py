@@ -6,7 +6,7 @@ key: quoted, a name has one spelling in bytes unless a `\\uXXXX` in the document
 of its characters; then nothing is proven and everything is walked. Names that JSON must or
 may escape otherwise (`"`, `\\`, `/`, control characters) are never used as a proof.
 
-Called by `automaton` (building) and `walk` (searching).
+A large body is searched in steps. Called by `automaton` and `children`.
 """
 
 import re
@@ -16,9 +16,11 @@ from msgspec import Raw
 
 from doorward.core.redaction.paths import Matching, Names, Step
 from doorward.core.redaction.search import Search
+from doorward.core.redaction.steps import Steps
 
 _ESCAPABLE = re.compile(r'["\\/\x00-\x1f]')
 _FEW = 3  # needles up to which a search for each beats the automaton
+_WINDOW = 256 << 10  # bytes that are searched in one step
 
 
 class Scan:
@@ -37,11 +39,40 @@ class Scan:
             return any(self._many.matches(text))
         return any(needle in text for needle in self._needles)
 
-    def present(self, body: bytes) -> set[bytes]:
+    def present_in_steps(self, body: bytes) -> Steps[frozenset[bytes]]:
         """The needles that stand somewhere in these bytes."""
+        found: set[int] = set()
         if self._many is not None:
-            return self._many.present(body)
-        return {needle for needle in self._needles if needle in body}
+            for matches in self._many.matches(body):
+                found.update(index for index, _, _ in matches)
+                if len(found) == len(self._needles):
+                    break
+                yield
+            return frozenset(self._needles[index] for index in found)
+        for index, needle in enumerate(self._needles):
+            if (yield from stands_in(body, needle, 0, len(body))):
+                found.add(index)
+        return frozenset(self._needles[index] for index in found)
+
+
+def stands_in(body: bytes, text: bytes, start: int, end: int) -> Steps[bool]:
+    """Whether a text stands in this part of a body, across the borders of what is searched in one step."""
+    for at in range(start, end, _WINDOW):
+        if body.find(text, at, min(end, at + _WINDOW + len(text) - 1)) >= 0:
+            return True
+        if end - at > _WINDOW:
+            yield
+    return False
+
+
+def matches_in_steps(pattern: re.Pattern[bytes], longest: int, body: bytes) -> Steps[bool]:
+    """Whether a pattern, of at most so many bytes, matches somewhere in a body."""
+    for at in range(0, len(body), _WINDOW):
+        if pattern.search(body, at, at + _WINDOW + longest - 1):
+            return True
+        if len(body) - at > _WINDOW:
+            yield
+    return False
 
 
 def proofs(steps: Sequence[Step]) -> list[tuple[str, ...]]:
@@ -65,6 +96,9 @@ def escapes_of(names: Iterable[str]) -> re.Pattern[bytes]:
     units = {int.from_bytes(unit) for name in names for unit in re.findall(rb"..", name.encode("utf-16-be"), re.DOTALL)}
     spellings = "|".join(f"{unit:04x}" for unit in sorted(units)) or "(?!)"
     return re.compile(rf"\\u(?:{spellings})".encode(), re.IGNORECASE)
+
+
+ESCAPE_LENGTH = 6  # bytes of what `escapes_of` finds
 
 
 def _step_names(step: Step) -> Iterator[tuple[str, ...]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from ahocorasick_rs import BytesAhoCorasick
 
-_WINDOW = 1 << 20
+_WINDOW = 256 << 10
 
 
 class Search:
@@ -21,7 +21,7 @@ class Search:
         self.longest = max(map(len, self.needles), default=0)
         self._automaton = BytesAhoCorasick(self.needles)
 
-    def matches(self, data: bytes) -> Iterator[list[tuple[int, int, int]]]:
+    def matches(self, data: bytes | memoryview) -> Iterator[list[tuple[int, int, int]]]:
         """Window by window, every match: the needle's index, start and end in the window's bytes, overlaps too.
 
         A match across a border is found in the window that holds all of it; one that lies
@@ -35,12 +35,3 @@ class Search:
             window = view[start : start + _WINDOW + self.longest - 1]
             found = self._automaton.find_matches_as_indexes(window, overlapping=True)
             yield [(index, start + begin, start + end) for index, begin, end in found]
-
-    def present(self, data: bytes) -> set[bytes]:
-        """The needles that stand somewhere in the data."""
-        found: set[int] = set()
-        for matches in self.matches(data):
-            found.update(index for index, _, _ in matches)
-            if len(found) == len(self.needles):
-                break
-        return {self.needles[index] for index in found}

@@ -2,7 +2,7 @@
 
 Positions in arrays are not told apart, and past a number of different fields new names are
 not either: a document of a target decides over neither the memory nor the length of an
-entry. Filled by `walk`.
+entry. Filled by `masking` and `large`.
 """
 
 from collections.abc import Iterator
@@ -34,10 +34,10 @@ class Field:
     counts: dict[tuple[Leaf, Replacement], int] = field(default_factory=dict)
     below: dict[str | None, "Field"] = field(default_factory=dict)  # None: any position, any further name
 
-    def note(self, leaf: Leaf, done: Replacement) -> None:
-        """One value here was replaced."""
+    def note(self, leaf: Leaf, done: Replacement, count: int = 1) -> None:
+        """Some values here were replaced."""
         key = (leaf, done)
-        self.counts[key] = self.counts.get(key, 0) + 1
+        self.counts[key] = self.counts.get(key, 0) + count
 
 
 class Tally:

@@ -1,15 +1,14 @@
 """One walk of a JSON document for all rules: masking it, or selecting from it.
 
-Containers are opened only where a rule can still hit; each is written again from what was
-read, so that an earlier duplicate of a key never goes out. Filters look at the document as
-it came, whatever other rules replace in it. The body itself is returned only where `scan`
-proves that no rule can hit. No recursion: depth is limited by a number, not by the stack.
+There is one engine and three ways in: a body at once (`redact_json`), a large body in steps
+(`redact_in_steps`), and the events of streams, each of which is a body. The body itself is
+returned only where `scan` proves that no rule can hit.
 
 Masking once more changes nothing, except where a rule depends on what another one changed
 (a filter on a masked field, a position after a removed element): then more is masked, never
 less.
 
-Called by the gateway's redaction of bodies, by the record, and by the policy's body
+Called by `core.clearing` and the framers for bodies and events, and by the policy's body
 conditions.
 """
 
@@ -20,19 +19,23 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from doorward.core.redaction.automaton import Automaton, Leaf, State
+from doorward.core.redaction.automaton import Automaton
 from doorward.core.redaction.children import Children, elements_of, may_hold, members_of
+from doorward.core.redaction.cutting import Large
 from doorward.core.redaction.document import (
     MAX_DEPTH,
     OBJECT,
+    Document,
     Unreadable,
     open_array,
-    open_object,
     open_object_once,
     read_document,
+    read_in_steps,
 )
-from doorward.core.redaction.masks import Replacement, Replacer
-from doorward.core.redaction.tally import Field, Tally
+from doorward.core.redaction.large import LargeMasking
+from doorward.core.redaction.masking import Masking
+from doorward.core.redaction.masks import Replacer
+from doorward.core.redaction.steps import Steps, finish
 from doorward.errors import Unclear, Withheld
 from doorward.model import Mask
 
@@ -46,6 +49,18 @@ class Redacted:
 
 
 @dataclass(frozen=True, slots=True)
+class RedactedPieces:
+    """The same, the document in pieces; to join those of a large one takes a while."""
+
+    pieces: tuple[bytes, ...]
+    masks: tuple[Mask, ...]
+
+    def joined(self) -> Redacted:
+        """In one piece."""
+        return Redacted(self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces), self.masks)
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """For each rule, in their order, the JSON of every value its path leads to."""
 
@@ -54,14 +69,33 @@ class Selection:
 
 def redact_json(automaton: Automaton, body: bytes, replacer: Replacer) -> Redacted:
     """The body with every hit replaced; raises Withheld for what cannot be read in one way."""
+    return finish(redact_in_steps(automaton, body, replacer)).joined()
+
+
+def redact_in_steps(automaton: Automaton, body: bytes, replacer: Replacer) -> Steps[RedactedPieces]:
+    """The same, giving control back every few milliseconds."""
     try:
-        return _Redaction(automaton, body, replacer).run()
+        document = yield from read_in_steps(body)
+        return (yield from _redact(automaton, document, replacer))
     except Unreadable as error:
-        raise Withheld(
-            "the answer is not JSON that can be masked",
-            cause=error.cause,
-            hint="the target may answer with one JSON document in UTF-8",
-        ) from None
+        raise unreadable(error) from None
+
+
+def redact_document(automaton: Automaton, document: Document, replacer: Replacer) -> Steps[RedactedPieces]:
+    """The same for a document that was read already."""
+    try:
+        return (yield from _redact(automaton, document, replacer))
+    except Unreadable as error:
+        raise unreadable(error) from None
+
+
+def unreadable(error: Unreadable) -> Withheld:
+    """The error for an answer that cannot be read in one way."""
+    return Withheld(
+        "the answer is not JSON that can be masked",
+        cause=error.cause,
+        hint="the target may answer with one JSON document in UTF-8",
+    )
 
 
 def select_json(automaton: Automaton, body: bytes) -> Selection:
@@ -74,82 +108,36 @@ def select_json(automaton: Automaton, body: bytes) -> Selection:
         ) from None
 
 
-class _Redaction:
-    """One masking walk."""
-
-    def __init__(self, automaton: Automaton, body: bytes, replacer: Replacer) -> None:
-        self.automaton = automaton
-        self.body = body
-        self.replacer = replacer
-        self.plain = automaton.spells_plainly(body)
-        self.tally = Tally()
-        self.todo: deque[tuple[State, Raw, Any, Any, Field, int]] = deque()
-        self.shortened: list[tuple[list[Any], set[int]]] = []
-
-    def run(self) -> Redacted:
-        raw = read_document(self.body)
-        root = self.automaton.start(self.body, plain=self.plain)
-        if root.leaf is not None:
-            return self.redacted(self.replaced(root.leaf, raw, self.tally.root))
-        if not may_hold(root, raw, plain=self.plain):
-            return Redacted(self.body, ())
-        top = [raw]
-        self.todo.append((root, raw, top, 0, self.tally.root, 1))
-        while self.todo:
-            self.open(*self.todo.popleft())
-        for elements, removed in self.shortened:
-            elements[:] = [element for position, element in enumerate(elements) if position not in removed]
-        return self.redacted(top[0])
-
-    def redacted(self, document: Any) -> Redacted:
-        return Redacted(msgspec.json.encode(document), tuple(self.tally.masks()))
-
-    def open(self, state: State, raw: Raw, parent: Any, key: Any, field: Field, depth: int) -> None:
-        """Read one container, put it in the place of its bytes, and replace what hits in it."""
-        if depth > MAX_DEPTH:
-            raise Unreadable("too-deep")
-        if not state.expanded:
-            self.automaton.expand(state)
-        if memoryview(raw)[0] == OBJECT:
-            members = open_object_once(raw) if state.guarded else open_object(raw)
-            parent[key] = members
-            for name in self.visit(members, members_of(self.automaton, state, members), field, depth):
-                del members[name]
-        else:
-            elements = parent[key] = open_array(raw)
-            removed = self.visit(elements, elements_of(self.automaton, state, elements), field, depth)
-            if removed:
-                self.shortened.append((elements, set(removed)))
-
-    def visit(self, container: Any, children: Children, field: Field, depth: int) -> list[Any]:
-        """Replace the children that hit, queue those that may hold hits; the keys to remove."""
-        removed: list[Any] = []
-        plain, queue, tally = self.plain, self.todo.append, self.tally
-        for key, value, child in children:
-            leaf = child.leaf
-            if leaf is None and not may_hold(child, value, plain=plain):
-                continue
-            place = tally.element(field) if isinstance(key, int) else tally.member(field, key)
-            if leaf is None:
-                queue((child, value, container, key, place, depth + 1))
-            elif leaf.replace_with is Replacement.REMOVE:
-                removed.append(key)
-                place.note(leaf, Replacement.REMOVE)
-            else:
-                container[key] = self.replaced(leaf, value, place)
-        return removed
-
-    def replaced(self, leaf: Leaf, raw: Raw, place: Field) -> Raw:
-        done, replacement = self.replacer.replace(leaf.replace_with, raw)
-        place.note(leaf, done)
-        return replacement
+def _redact(automaton: Automaton, document: Document, replacer: Replacer) -> Steps[RedactedPieces]:
+    body, value = document.body, document.value
+    plain = yield from automaton.spells_plainly(body)
+    root = yield from automaton.start(body, plain=plain)
+    masking = Masking(automaton, replacer, plain=plain)
+    if root.leaf is not None:
+        raw = value if isinstance(value, Raw) else Raw(b"{}" if value.is_object else b"[]")
+        pieces = [bytes(masking.replaced(root.leaf, raw, masking.tally.root))]
+    elif isinstance(value, Large):
+        large = LargeMasking(masking, body)
+        if (yield from large.narrowed(root, value)) is None:
+            return RedactedPieces((body,), ())
+        yield from large.mask(root, value, masking.tally.root)
+        pieces = large.pieces
+    else:
+        narrow = masking.narrowed(root, value)
+        if narrow is None:
+            return RedactedPieces((body,), ())
+        top: list[Any] = [value]
+        masking.queue(narrow, value, top, 0, masking.tally.root, 1)
+        yield from masking.drain()
+        pieces = [msgspec.json.encode(top[0])]
+    return RedactedPieces(tuple(pieces), tuple(masking.tally.masks()))
 
 
 def _select(automaton: Automaton, body: bytes) -> Selection:
     raw = read_document(body)
-    plain = automaton.spells_plainly(body)
+    plain = finish(automaton.spells_plainly(body))
     values: list[list[bytes]] = [[] for _ in automaton.paths]
-    todo = deque([(automaton.start(body, plain=plain), raw, 1)])
+    todo = deque([(finish(automaton.start(body, plain=plain)), raw, 1)])
     while todo:
         state, raw, depth = todo.popleft()
         for rule in state.accepted:
