@@ -2,20 +2,27 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from doorward.core.clearing import (
     NOT_RECORDED,
     MaskSet,
     clear_body,
+    clear_in_steps,
     compile_masks,
     record_body,
     record_headers,
+    record_in_steps,
     record_query,
 )
-from doorward.core.policy import MaskRule, Match
+from doorward.core.policy import MaskedText, MaskRule, Match
 from doorward.core.redaction.masks import Replacement
+from doorward.core.redaction.steps import finish
 from doorward.errors import Misconfigured, Withheld
+from doorward.model import Mask
 from tests.core.redaction.reference import REPLACER
+from tests.core.redaction.strategies import DOCUMENTS, quoted, spelled
 
 S = REPLACER.sentinel
 JSON = "application/json"
@@ -143,3 +150,112 @@ def test_queries_by_rule_and_by_name() -> None:
 def test_a_path_that_is_not_supported_is_an_error_of_the_policy() -> None:
     with pytest.raises(Misconfigured):
         masks(rule("bad", "$.["))
+
+
+TEXTS = rule("t", texts=(MaskedText("ann@example.com", is_pattern=False), MaskedText(r"CH\d+", is_pattern=True)))
+
+
+def test_texts_are_masked_in_what_is_not_json() -> None:
+    log = b"login of ann@example.com, CH93\n"
+    cleared = clear_body(masks(TEXTS), log, "text/plain", REPLACER)
+    assert cleared.body == f"login of {S}, {S}\n".encode()
+    assert cleared.masks == (Mask("t", "text", "sentinel", 2),)
+    assert record_body(masks(TEXTS), log, None, REPLACER) == cleared.body
+    assert record_body(masks(TEXTS), cleared.body, None, REPLACER) == cleared.body
+
+
+def test_json_is_masked_by_fields_alone() -> None:
+    assert clear_body(masks(TEXTS), BODY, JSON, REPLACER).body == BODY
+    # Under the label of text it is both.
+    assert b"ann@" not in clear_body(masks(TEXTS), BODY, "text/plain", REPLACER).body
+    both = clear_body(masks(TEXTS, IBAN_IN_RECORD, rule("n", "$.n")), BODY, None, REPLACER)
+    assert json.loads(both.body) == {"email": S, "iban": S, "n": S}
+    assert [mask.rule for mask in both.masks] == ["n", "t"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "cause"),
+    [
+        (b"\xff", "text/plain", "not-utf-8"),
+        (b"ann", "text/plain; charset=latin-1", "charset"),
+        (b"\x89PNG\xff", "image/png", "not-utf-8"),
+        (b'{"email"', JSON, "not-json"),
+    ],
+)
+def test_what_is_no_text_is_withheld_where_texts_are_masked(body: bytes, content_type: str, cause: str) -> None:
+    with pytest.raises(Withheld) as caught:
+        clear_body(masks(TEXTS), body, content_type, REPLACER)
+    assert caught.value.cause == cause
+    assert record_body(masks(TEXTS), body, content_type, REPLACER) == NOT_RECORDED
+    passing = rule("t", texts=TEXTS.texts, other_types="pass")
+    if content_type != JSON:
+        assert clear_body(masks(passing), body, content_type, REPLACER).body == body
+
+
+def test_each_mask_has_to_let_text_pass() -> None:
+    text = b"ann@example.com"
+    with pytest.raises(Withheld):
+        clear_body(masks(TEXTS, EMAIL), text, "text/plain", REPLACER)
+    for other in (rule("p", "$.email", other_types="pass"), rule("q", "$.email", texts=(MaskedText("x", False),))):
+        assert clear_body(masks(TEXTS, other), text, "text/plain", REPLACER).body == S.encode()
+
+
+def test_masks_of_texts_for_the_record_alone() -> None:
+    record_only = masks(rule("t", texts=TEXTS.texts, apply_to="record"))
+    assert record_only.answer is None
+    assert record_only.record_hides_more
+    assert clear_body(record_only, b"CH93", "text/plain", REPLACER).body == b"CH93"
+    assert record_body(record_only, b"CH93", "text/plain", REPLACER) == S.encode()
+
+
+def test_a_stream_that_is_there_as_a_whole_is_masked_as_a_stream() -> None:
+    events = b': hi\ndata: {"email": 1}\n\ndata: {"a": 1}\n\n'
+    expected = f':\ndata: {{"email":"{S}"}}\n\ndata: {{"a": 1}}\n\n'.encode()
+    assert clear_body(masks(EMAIL), events, "text/event-stream", REPLACER).body == expected
+    lines = b'{"email":1}\n{"email":2}'
+    cleared = clear_body(masks(EMAIL), lines, "application/x-ndjson", REPLACER)
+    assert cleared.body == f'{{"email":"{S}"}}\n{{"email":"{S}"}}'.encode()
+    assert [mask.count for mask in cleared.masks] == [2]
+    with pytest.raises(Withheld):
+        clear_body(masks(EMAIL), lines + b"\nann", "application/x-ndjson", REPLACER)
+    assert record_body(masks(EMAIL), lines + b"\nann", "application/x-ndjson", REPLACER) == NOT_RECORDED
+
+
+LARGE = json.dumps([{"email": f"{n}@example.com", "n": n} for n in range(20_000)]).encode()
+
+
+@pytest.mark.parametrize("content_type", [JSON, "text/plain", "application/x-ndjson", None])
+def test_a_large_body_is_cleared_in_steps(content_type: str | None) -> None:
+    compiled = masks(rule("e", "$..email"), rule("u", texts=TEXTS.texts, other_types="pass"))
+    steps = clear_in_steps(compiled.answer, LARGE, content_type, REPLACER)
+    count = sum(1 for _ in steps)
+    assert count > 10
+    cleared = clear_body(compiled, LARGE, content_type, REPLACER)
+    assert b"@" not in cleared.body
+    assert sum(mask.count for mask in cleared.masks) == 20_000
+    assert b"".join(finish(record_in_steps(compiled.record, LARGE, content_type, REPLACER))) == cleared.body
+    assert finish(record_in_steps(compiled.record, LARGE[:-1], JSON, REPLACER)) == (NOT_RECORDED,)
+
+
+PLANTED = "plants-and-animals"
+KINDS = st.sampled_from([JSON, "text/plain", None, "application/x-ndjson", "text/event-stream", "application/json-seq"])
+
+
+@given(DOCUMENTS, st.sampled_from(["email", "é", "", "a/b"]), KINDS, st.booleans(), st.randoms(use_true_random=False))
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_nothing_planted_in_a_masked_field_leaves(
+    document: Any, name: str, content_type: str | None, indent: bool, random: Any
+) -> None:
+    """In whatever spelling of key and value, whatever duplicates, under whatever label."""
+    value = random.choice([PLANTED, [PLANTED], {"x": PLANTED}])
+    body = spelled({"first": document, name: value, "last": [{name: PLANTED}, document]}, random)
+    if content_type == "text/event-stream":
+        body = b"data: " + body + b"\n\n"
+    compiled = masks(rule("m", f"$..[{quoted(name)}]", other_types="pass" if indent else "withhold"))
+    try:
+        left = clear_body(compiled, body, content_type, REPLACER).body
+    except Withheld:
+        return
+    for text in (left, record_body(compiled, body, content_type, REPLACER)):
+        assert PLANTED.encode() not in text
+        assert PLANTED not in text.decode().replace("\\/", "/").encode().decode("unicode_escape", "replace")

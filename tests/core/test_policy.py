@@ -312,6 +312,8 @@ def test_masks_of_a_target() -> None:
     assert [mask.name for mask in policy.mask_rules(["m3", "m2"])] == ["m2", "m3"]
     assert policy.has_body_masks("billing")
     assert not policy.has_body_masks("files")
+    texts = policy_of(ANY + "masks: [{name: t, match: {target: files}, texts: [{literal: a}]}]\n")
+    assert texts.has_body_masks("files")
 
 
 @pytest.mark.parametrize(

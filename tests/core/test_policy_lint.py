@@ -52,6 +52,9 @@ FITTING = {
     "a deny on a risk that a role raises": role("{raise_risk: high}") + deny("methods: [GET], risk: [high]"),
     "a mask that keeps a part, read only": role("{methods: [GET]}") + mask("", "fields: ['$.a'], replace_with: hmac"),
     "a mask of the record alone": role("{}") + mask("", "fields: ['$.a'], replace_with: hmac, apply_to: record"),
+    "a mask of texts with the sentinel": role("{}") + mask("", "texts: [{literal: a}]"),
+    "a mask of texts that keeps a part, read only": role("{methods: [GET]}")
+    + mask("", "texts: [{literal: a}], replace_with: hmac"),
     "a mask of headers alone": role("{}") + mask("", "headers: [x], replace_with: hmac"),
     "a sentinel where a role writes": role("{}") + mask("", "fields: ['$.a'], replace_with: sentinel"),
 }  # fmt: skip
@@ -90,6 +93,10 @@ BROKEN = {
     "a mask that keeps a part where a role writes": (
         role("{methods: [GET]}, {methods: [PATCH]}") + mask("", "fields: ['$.a'], replace_with: keep-last-4"),
         "p.yaml:6: mask 'm' replaces with keep-last-4 where a role may write",
+    ),
+    "a mask of texts that keeps a part where a role may write": (
+        role("{}") + mask("", "texts: [{literal: a}], replace_with: hmac"),
+        "p.yaml:6: mask 'm' replaces with hmac where a role may write",
     ),
     "a mask that removes where a role may do anything": (
         role("{}") + mask("target: a", "fields: ['$.a'], replace_with: remove"),

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 
 from doorward.core.matching import parse_pattern
-from doorward.core.policy import Binding, DenyRule, HoldRule, MaskRule, Match, Principals, RoleRule
+from doorward.core.policy import Binding, DenyRule, HoldRule, MaskedText, MaskRule, Match, Principals, RoleRule
 from doorward.core.policy_rules import read_binding, read_deny, read_hold, read_mask, read_match, read_role
 from doorward.core.policy_yaml import Node, parse_yaml
 from doorward.core.redaction.rules import Replacement
@@ -197,6 +197,17 @@ def test_a_mask() -> None:
     assert read_mask(node(usual), ISSUERS) == MaskRule("m", Match(), headers=("a",))
 
 
+def mask_of(texts: str) -> str:
+    return f"{{name: m, match: {{}}, texts: {texts}}}"
+
+
+def test_a_mask_of_texts() -> None:
+    text = mask_of("[{literal: a.b}, {pattern: 'a.b'}], replace_with: hmac")
+    assert read_mask(node(text), ISSUERS) == MaskRule(
+        "m", Match(), replace_with=Replacement.HMAC, texts=(MaskedText("a.b", False), MaskedText("a.b", True))
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -210,6 +221,17 @@ def test_a_mask() -> None:
         ("{name: m, match: {}, fields: ['$.a'], apply_to: answer}", "unknown value of apply_to"),
         ("{name: m, match: {}, fields: ['$.a'], other_types: drop}", "unknown value of other_types"),
         ("{name: m, fields: ['$.a']}", "a mask lacks 'match'"),
+        (mask_of("[]"), "texts is an empty list"),
+        (mask_of("[secret]"), "an item of texts is not a mapping"),
+        (mask_of("[{}]"), "an item of texts has to be one literal or one pattern"),
+        (mask_of("[{literal: a, pattern: b}]"), "an item of texts has to be one literal or one pattern"),
+        (mask_of("[{regex: a}]"), "unknown key 'regex' in an item of texts"),
+        (mask_of("[{literal: ''}]"), "literal is not a text"),
+        (mask_of("[{pattern: ''}]"), "pattern is not a text"),
+        (mask_of("[{pattern: 'a*'}]"), "this text cannot be masked: it matches an empty text"),
+        (mask_of("[{literal: a}, {literal: a}]"), "texts lists a value twice"),
+        (mask_of("[{literal: a}], replace_with: remove"), "a mask with texts cannot replace with remove"),
+        (mask_of("[{literal: a}], replace_with: json-null"), "a mask with texts cannot replace with json-null"),
     ],
 )
 def test_masks_that_are_refused(text: str, message: str) -> None:

@@ -1,16 +1,14 @@
 """One body on its way, without sockets; over sockets: `mitm/test_stream.py`."""
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from mitmproxy import http
 
 from doorward.core.clearing import compile_masks
+from doorward.core.policy import MaskRule, Match
 from doorward.core.redaction.echo import EchoGuard
-from doorward.core.redaction.masks import Replacement
-from doorward.core.redaction.rules import FieldRule, compile_rules
 from doorward.errors import Withheld
 from doorward.gateway.stream import AnswerStream, Copy, may_stream
 from tests.parts.flows import answer
@@ -18,7 +16,7 @@ from tests.parts.gateway import SECRET
 
 GUARD = EchoGuard([SECRET.encode()])
 NO_MASKS = compile_masks(())
-MASKED = replace(NO_MASKS, answer=compile_rules([FieldRule("m", "$.a", Replacement.SENTINEL)]))
+MASKED = compile_masks([MaskRule("m", Match(), fields=("$.a",))])
 
 
 def stream(**options: Any) -> AnswerStream:

@@ -165,6 +165,14 @@ class DenyRule:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskedText:
+    """One literal or pattern of a mask."""
+
+    text: str
+    is_pattern: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MaskRule:
     """What is replaced in answers, and in the record of both directions."""
 
@@ -176,7 +184,13 @@ class MaskRule:
     replace_with: Replacement = Replacement.SENTINEL
     apply_to: Literal["all", "record"] = "all"
     other_types: Literal["withhold", "pass"] = "withhold"
+    texts: tuple[MaskedText, ...] = ()
     where: str = field(default="", compare=False)
+
+    @property
+    def masks_bodies(self) -> bool:
+        """Whether it says something about bodies."""
+        return bool(self.fields or self.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +236,7 @@ class Policy:
 
     def has_body_masks(self, target: str) -> bool:
         """Whether the body of an answer of this target may be masked (`body_mask` of `read_action`)."""
-        return any(mask.fields for mask in self.masks_on(target))
+        return any(mask.masks_bodies for mask in self.masks_on(target))
 
 
 def decide(policy: Policy, principal: Principal, action: Action, body: bytes) -> Decision:

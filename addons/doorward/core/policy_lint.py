@@ -24,7 +24,7 @@ def lint(policy: Policy) -> Iterator[Misconfigured]:
     yield from _bindings(policy)
     yield from _matches(policy)
     for mask in policy.masks:
-        if mask.fields and mask.apply_to == "all" and mask.replace_with is not Replacement.SENTINEL:
+        if mask.masks_bodies and mask.apply_to == "all" and mask.replace_with is not Replacement.SENTINEL:
             yield from _writable(policy, mask)
     yield from _tests(policy)
 

@@ -12,7 +12,7 @@ from doorward.core.body_conditions import BodyCondition, compile_condition
 from doorward.core.body_conditions import Scalar as Value
 from doorward.core.headers import FRAMING, is_token
 from doorward.core.matching import METHODS, PathPattern, parse_pattern
-from doorward.core.policy import Binding, DenyRule, HoldRule, MaskRule, Match, Principals, Role, RoleRule
+from doorward.core.policy import Binding, DenyRule, HoldRule, MaskedText, MaskRule, Match, Principals, Role, RoleRule
 from doorward.core.policy_fields import (
     checked_name,
     count,
@@ -30,6 +30,7 @@ from doorward.core.policy_fields import (
     title,
 )
 from doorward.core.policy_yaml import Node, Scalar
+from doorward.core.redaction.patterns import check_text
 from doorward.core.redaction.rules import FieldRule, Replacement, compile_rules
 from doorward.errors import Misconfigured
 from doorward.model import Approvers, Risk
@@ -99,25 +100,34 @@ def read_deny(node: Node, issuers: Collection[str]) -> DenyRule:
 
 
 def read_mask(node: Node, issuers: Collection[str]) -> MaskRule:
-    """Read one mask; it names fields, query keys, headers or several of these."""
+    """Read one mask; it names fields, texts, query keys, headers or several of these."""
     fields = fields_of(
         node,
         "a mask",
         required=("name", "match"),
-        optional=("fields", "query", "headers", "replace_with", "apply_to", "other_types"),
+        optional=("fields", "texts", "query", "headers", "replace_with", "apply_to", "other_types"),
     )
-    if not {"fields", "query", "headers"} & fields.keys():
-        raise Misconfigured("a mask names nothing", where=node.where, hint="add `fields`, `query` or `headers`")
+    if not {"fields", "texts", "query", "headers"} & fields.keys():
+        raise Misconfigured(
+            "a mask names nothing", where=node.where, hint="add `fields`, `texts`, `query` or `headers`"
+        )
     called = title(fields["name"], "the name of a mask")
     how = Replacement.SENTINEL
     if "replace_with" in fields:
         how = Replacement(one_of(fields["replace_with"], "replacement", list(Replacement)))
+    if "texts" in fields and how in (Replacement.REMOVE, Replacement.JSON_NULL):
+        raise Misconfigured(
+            f"a mask with texts cannot replace with {how}",
+            where=fields["replace_with"].where,
+            hint="what is left of a text would close up; use sentinel, hmac or keep-last-4, or a mask of its own",
+        )
     return MaskRule(
         name=called,
         match=read_match(fields["match"], issuers),
         fields=each(fields["fields"], "fields", _json_path) if "fields" in fields else (),
         query=texts(fields["query"], "query") if "query" in fields else (),
         headers=each(fields["headers"], "headers", _header) if "headers" in fields else (),
+        texts=each(fields["texts"], "texts", _masked_text) if "texts" in fields else (),
         replace_with=how,
         apply_to="record" if "apply_to" in fields and _word(fields, "apply_to", "all", "record") else "all",
         other_types="pass"
@@ -125,6 +135,23 @@ def read_mask(node: Node, issuers: Collection[str]) -> MaskRule:
         else "withhold",
         where=node.where,
     )
+
+
+def _masked_text(node: Node, what: str) -> MaskedText:
+    fields = fields_of(node, f"an item of {what}", optional=("literal", "pattern"))
+    if len(fields) != 1:
+        raise Misconfigured(
+            f"an item of {what} has to be one literal or one pattern",
+            where=node.where,
+            hint="write {literal: ...} or {pattern: ...}",
+        )
+    ((kind, value),) = fields.items()
+    written = text(value, kind)
+    try:
+        check_text(written, is_pattern=kind == "pattern")
+    except Misconfigured as error:
+        raise Misconfigured(error.message, cause=error.cause, where=value.where, hint=error.hint) from None
+    return MaskedText(written, kind == "pattern")
 
 
 def _word(fields: Mapping[str, Node], key: str, usual: str, other: str) -> bool:

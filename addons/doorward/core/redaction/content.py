@@ -20,6 +20,7 @@ _TEXTS = frozenset({
 })  # fmt: skip
 _TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)
 _PARAMETER = re.compile(r""";\s*([^=;\s]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)""")
+_BEGINS_AS_JSON = re.compile(rb"[ \t\r\n]*[{\[]")
 _DECODERS = {
     "gzip": decode_gzip,
     "x-gzip": decode_gzip,
@@ -40,6 +41,11 @@ class MediaType:
     def is_json(self) -> bool:
         """Whether it says that the body is one JSON document."""
         return self.essence in ("application/json", "text/json") or self.essence.endswith("+json")
+
+    @property
+    def is_utf8(self) -> bool:
+        """Whether it says nothing against UTF-8."""
+        return self.charsets <= _TEXT_CHARSETS
 
     @property
     def is_text(self) -> bool:
@@ -72,11 +78,21 @@ def is_json(content_type: str | None, body: bytes) -> bool:
     media = media_type(content_type)
     if not (media.is_json or _reads_as_json(body)):
         return False
-    if not media.charsets <= _TEXT_CHARSETS:
+    check_charset(media)
+    return True
+
+
+def check_charset(media: MediaType) -> None:
+    """Raises Withheld (`charset`) for what says that it is neither UTF-8 nor ASCII."""
+    if not media.is_utf8:
         raise Withheld(
             "the body is in a charset that is not read", cause="charset", hint="the target may answer in UTF-8"
         )
-    return True
+
+
+def may_be_json(body: bytes) -> bool:
+    """Whether the body begins as JSON does, whatever its type says."""
+    return _BEGINS_AS_JSON.match(body) is not None
 
 
 def decode_content(raw: bytes, content_encoding: str | None, limit: int) -> bytes:
@@ -97,8 +113,7 @@ def decode_content(raw: bytes, content_encoding: str | None, limit: int) -> byte
 
 
 def _reads_as_json(body: bytes) -> bool:
-    start = body.lstrip(b" \t\r\n")[:1]
-    if start not in (b"{", b"["):
+    if not may_be_json(body):
         return False
     try:
         read_document(body)

@@ -79,6 +79,13 @@ class Replacer:
                 return self._keep_last_4(_string(raw))
         return Replacement.SENTINEL, self.sentinel_json
 
+    def replace_text(self, how: Replacement, text: str) -> tuple[Replacement, str]:
+        """The same for a piece of text; nothing is left out of text, and `null` means nothing there."""
+        if how in (Replacement.REMOVE, Replacement.JSON_NULL):
+            how = Replacement.SENTINEL
+        done, raw = self.replace(how, msgspec.Raw(msgspec.json.encode(text)))
+        return done, _string(raw)
+
     def _keep_last_4(self, text: str) -> tuple[Replacement, msgspec.Raw]:
         if len(text) < KEEP_FROM or text == self.sentinel:
             return Replacement.SENTINEL, self.sentinel_json
