@@ -79,6 +79,14 @@ class Step:
     deep: bool = False
 
 
+# What RFC 9535 does not allow, and jsonpath-ng reads somehow.
+_OTHER_QUOTE = re.compile(r"""'(?:[^'\\]|\\[^"])*\\"|"(?:[^"\\]|\\[^'])*\\'""", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_POSITIONS = re.compile(r"\[[-0-9:,\s]+\]")
+_NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:\.[0-9]+)?")
+_BEYOND = 2**53  # integers from here on are not exact everywhere (2.1)
+_LONGEST_NUMBER = len(f"-{_BEYOND}")
+
 # An escape other than \\ and \' and \" is taken by jsonpath-ng for the letter itself: '\n' would be 'n'.
 _STRINGS = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _LOST_ESCAPE = re.compile(r"\\\\|\\(?P<lost>[^'\"\\])", re.DOTALL)
@@ -86,9 +94,8 @@ _LOST_ESCAPE = re.compile(r"\\\\|\\(?P<lost>[^'\"\\])", re.DOTALL)
 
 def parse_path(path: str) -> tuple[Step, ...]:
     """The steps of a path from the root; raises Misconfigured."""
-    for string in _STRINGS.findall(path):
-        if any(found["lost"] for found in _LOST_ESCAPE.finditer(string)):
-            raise unsupported(path, "write the character itself; only \\\\, \\' and \\\" are escapes in a name")
+    _check_strings(path)
+    _check_outside_strings(path, _STRINGS.sub("''", path))
     try:
         path.encode()
         with warnings.catch_warnings():
@@ -109,6 +116,28 @@ def parse_path(path: str) -> tuple[Step, ...]:
             steps.append(Step(_selector(path, node), deep))
             deep = False
     return tuple(steps)
+
+
+def _check_strings(path: str) -> None:
+    for string in _STRINGS.findall(path):
+        if any(found["lost"] for found in _LOST_ESCAPE.finditer(string)) or _OTHER_QUOTE.match(string):
+            raise unsupported(path, "write the character itself; only \\\\ and the quotes round a name are escaped")
+        if _CONTROL.search(string):
+            raise unsupported(path, "a name with a control character cannot be written")
+
+
+def _check_outside_strings(path: str, rest: str) -> None:
+    if rest != rest.strip() or re.search(r"\.\s", rest):
+        raise unsupported(path, "leave out the space round the path, and behind a dot")
+    for number in _NUMBER.findall(rest):
+        if re.match("-?0[0-9]", number):
+            raise unsupported(path, "a number does not begin with 0")
+    if re.search(r"\.[0-9]", _NUMBER.sub("", rest)):
+        raise unsupported(path, "quote a name that begins with a digit: $['1']")
+    for positions in _POSITIONS.findall(rest):
+        for number in _NUMBER.findall(positions):
+            if number == "-0" or len(number) > _LONGEST_NUMBER or abs(int(number)) >= _BEYOND:
+                raise unsupported(path, "a position is a plain number: 0, 7, -1")
 
 
 _ROOT, _DEEP = object(), object()
