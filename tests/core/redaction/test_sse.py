@@ -63,6 +63,8 @@ def dispatched(body: bytes) -> list[tuple[str, str, str]]:
         ("data\n\ndata:\n\n", "data: \n\ndata: \n\n"),
         ("data: [DONE]\n\n", "data: [DONE]\n\n"),
         ("\n\n\r\n", "\n\n\r\n"),
+        ("data: \rdata: \n\n", "data: \ndata: \n\n"),
+        ('data: {"a":1}\rx: 1\n\n', 'data: {"a":1}\n\n'),
         (f'data: {{"a":1}}\n\ndata: {SECRET}', 'data: {"a":1}\n\n'),
         (f'data: {{"a":1}}\n\ndata: {SECRET}\n', 'data: {"a":1}\n\n'),
         ("id: 7\n\n", "id: 7\n\n"),

@@ -4,8 +4,8 @@ An event leaves when the empty line behind it is there. The lines of its `data` 
 joins them, and what they spell is cleared as one payload and written as `data` lines again. Of
 the rest of an event only what clients use leaves: `event` and `id` if they are plain words, `retry`
 if it is a number, comments as empty ones that still keep a connection open, unless masks of texts
-have looked at them or every mask lets other types pass. Each line keeps its own end. An event that is
-not complete at the end is dropped, as clients drop it. Made by `stream`.
+have looked at them or every mask lets other types pass. The lines of an event end as the last of them
+did. An event that is not complete at the end is dropped, as clients drop it. Made by `stream`.
 """
 
 import re
@@ -21,8 +21,6 @@ _BOM = b"\xef\xbb\xbf"
 _WORD = re.compile(rb"[A-Za-z0-9_.:/=+~-]{0,256}")  # no space, quote, bracket or @
 _NUMBER = re.compile(rb"[0-9]{1,12}")
 
-type _Line = tuple[bytes, bytes]  # and its end
-
 
 class Events(StreamRedactor):
     """One such stream; at most one event is held."""
@@ -31,7 +29,8 @@ class Events(StreamRedactor):
         self._payloads = Payloads(masks, replacer)
         self._others_pass = masks.others_pass
         self._limit = limit
-        self._lines: list[_Line] = []  # of the event so far
+        self._lines: list[bytes] = []  # of the event so far
+        self._end = b""  # of the last of them
         self._held: list[bytes] = []  # of the line so far
         self._size = 0
         self._at_start = True
@@ -49,8 +48,7 @@ class Events(StreamRedactor):
         if self._after_cr and piece.startswith(b"\n"):
             at = 1
             if self._lines:
-                line, _ = self._lines[-1]
-                self._lines[-1] = (line, b"\r\n")
+                self._end = b"\r\n"
             else:
                 yield b"\n"  # of the empty line that is out already
         for found in _LINE_END.finditer(piece, at):
@@ -79,31 +77,30 @@ class Events(StreamRedactor):
             line = line.removeprefix(_BOM)
         if line:
             self._size += len(end)
-            self._lines.append((line, end))
+            self._lines.append(line)
+            self._end = end
             return b""
         lines, self._lines, self._size = self._lines, [], 0
-        return self._event(lines) + end
+        # All lines end as the last did, before which nothing is left out: a CR and a LF must not come together.
+        return b"".join(line + self._end for line in self._event(lines)) + end
 
-    def _event(self, lines: list[_Line]) -> bytes:
-        fields = [(*_field(line), end) for line, end in lines]
-        payload = b"\n".join(value for name, value, _ in fields if name == b"data")
-        written: list[bytes] = []
+    def _event(self, lines: list[bytes]) -> Iterator[bytes]:
+        fields = [_field(line) for line in lines]
+        payload = b"\n".join(value for name, value in fields if name == b"data")
         has_data = False
-        for name, value, end in fields:
+        for name, value in fields:
             if name != b"data":
-                written.append(self._other(name, value, end))
+                yield from self._other(name, value)
             elif not has_data:
                 has_data = True
-                data = self._payloads.json_or_text(payload)
-                written += (b"data: " + line + end for line in data.split(b"\n"))
-        return b"".join(written)
+                yield from (b"data: " + line for line in self._payloads.json_or_text(payload).split(b"\n"))
 
-    def _other(self, name: bytes, value: bytes, end: bytes) -> bytes:
-        """A line that is not data, or nothing."""
+    def _other(self, name: bytes, value: bytes) -> Iterator[bytes]:
+        """A line that is not data, or nothing where clients ignore it."""
         if not name:
             comment = self._payloads.text(value)
-            return (b": " + comment if comment else b":") + end
-        if name in (b"event", b"id"):
+            yield b": " + comment if comment else b":"
+        elif name in (b"event", b"id"):
             masked = self._payloads.text(value)
             value = value if masked is None else masked
             if not self._others_pass and not _WORD.fullmatch(value):
@@ -112,10 +109,9 @@ class Events(StreamRedactor):
                     cause="event-field",
                     hint="the target may use plain words for `event` and `id`; the operator may set other_types: pass",
                 )
-            return name + b": " + value + end
-        if name == b"retry" and _NUMBER.fullmatch(value):
-            return b"retry: " + value + end
-        return b""  # clients ignore it
+            yield name + b": " + value
+        elif name == b"retry" and _NUMBER.fullmatch(value):
+            yield b"retry: " + value
 
 
 def _field(line: bytes) -> tuple[bytes, bytes]:
