@@ -40,6 +40,7 @@ TESTED_ELSEWHERE = {
 
 # Test files that are about more than one module.
 ACROSS_MODULES = {
+    "core/redaction/test_three_ways.py": "one engine for whole bodies, large ones and streams",
     "core/redaction/test_compliance.py": "the compliance test suite of JSONPath",
     "gateway/test_fail_closed.py": "what every step does when something below it fails",
     "ledger/test_disk.py": "a full disk",

@@ -57,3 +57,12 @@ def test_a_state_narrows_to_what_can_hit_below() -> None:
     assert narrowed(b"{}") == [2]
     named = finish(compile_rules(rules(("$.a", "remove"))).start(b"", plain=False))
     assert automaton.narrow(named, b"{}") is None
+
+
+def test_the_states_to_start_from_are_limited() -> None:
+    names = [f"name{n}" for n in range(11)]
+    automaton = compile_rules(rules(*((f"$..{name}", "remove") for name in names)))
+    for chosen in range(1 << len(names)):
+        body = "".join(f'"{name}"' for at, name in enumerate(names) if chosen >> at & 1)
+        assert len(finish(automaton.start(body.encode(), plain=True)).live) == chosen.bit_count()
+    assert len(automaton._starts) <= MAX_STATES

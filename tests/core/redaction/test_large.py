@@ -121,7 +121,12 @@ def test_what_is_large_itself(path: str, how: str, body: str, expected: str) -> 
 
 @pytest.mark.parametrize(
     "body",
-    ['[{"c":[[1]],"k":1,"v":1,"c":[[2]]}]', '[{"a":{"k":1,"\\u006b":[1],"v":2}}]', '{"b":[{"a":{"k":1,"k":1,"v":1}}]}'],
+    [
+        '{"c":[[1]],"k":1,"c":[[2]],"v":{"k":1}}',
+        '[{"c":[[1]],"k":1,"v":1,"c":[[2]]}]',
+        '[{"a":{"k":1,"\\u006b":[1],"v":2}}]',
+        '{"b":[{"a":{"k":1,"k":1,"v":1}}]}',
+    ],
 )
 def test_a_duplicate_where_a_filter_applies_is_withheld(body: str) -> None:
     one, other = (outcome(body.encode(), sizes, ("$..[?(@.k == 1)].v", "remove")) for sizes in (TINY, Sizes()))

@@ -35,6 +35,8 @@ def _plain(value: Any) -> Any:
 def test_objects_of_one_array_are_opened_together() -> None:
     body = b'[{"a":1,"b":[1.0 ]},{"b":2},{"a":"12345678","a":"abcdefgh"}]'
     assert masked(body, ("$[*].a", "json-null")) == [{"a": "null", "b": "[1.0 ]"}, {"b": "2"}, {"a": "null"}]
+    assert masked(body, ("$[*].a", "sentinel"))[2] == {"a": f'"{REPLACER.sentinel}"'}
+    assert masked(body, ("$[*].z", "sentinel"), ("$[*].a", "json-null"))[1] == {"b": "2"}
     assert masked(body, ("$[*].a", "remove")) == [{"b": "[1.0 ]"}, {"b": "2"}, {}]
     assert masked(body, ("$[*].a", "keep-last-4"))[2] == {"a": '"****efgh"'}
     assert masked(body, ("$..a", "json-null"))[0] == {"a": "null", "b": ["1.0"]}

@@ -22,6 +22,7 @@ from doorward.core.redaction.steps import Steps
 
 _ENOUGH = 256 << 10  # bytes that are cut in one step
 _MANY = 256  # children that are cut singly in one step
+_MOST = 2048  # children that are handled together, about
 _LONGEST_HINT = 64
 _MIN_WINDOW = 64
 _DEEPEST = 512  # of large containers in each other
@@ -175,7 +176,7 @@ class _Cutter:
         if top.run_start is None:
             top.run_start = at
         top.run_end = behind
-        if behind - top.run_start >= self.sizes.run:
+        if behind - top.run_start >= self.most(top):
             top.flush()
         return behind
 
@@ -185,7 +186,7 @@ class _Cutter:
             top.wait = max(0, top.wait - 1)
             return None
         opener, closer = (b"{", b"}") if top.node.is_object else (b"[", b"]")
-        window = self.sizes.run
+        window = self.most(top)
         while window >= _MIN_WINDOW and window > 2 * top.single:
             found = self.body.rfind(top.hint, at, at + window)
             if found > at:
@@ -200,6 +201,10 @@ class _Cutter:
             window //= 2
         top.wait = top.patience = min(top.patience * 2, 1024)
         return None
+
+    def most(self, top: _Open) -> int:
+        """The bytes of children that make a run, as far as the last one tells how long they are."""
+        return min(self.sizes.run, max(top.single * _MOST, _MIN_WINDOW))
 
     def learn(self, top: _Open, at: int, behind: int) -> None:
         """Keep what stands round the comma behind this child, to find others like it."""

@@ -166,6 +166,7 @@ class LargeMasking:
             if isinstance(value, Large) or len(group) >= _TOGETHER:
                 groups.append(group)
                 group = {}
+                yield
             if isinstance(value, Large):
                 groups.append(Nested(name, value))
             else:
