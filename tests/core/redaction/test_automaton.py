@@ -66,3 +66,23 @@ def test_the_states_to_start_from_are_limited() -> None:
         body = "".join(f'"{name}"' for at, name in enumerate(names) if chosen >> at & 1)
         assert len(finish(automaton.start(body.encode(), plain=True)).live) == chosen.bit_count()
     assert len(automaton._starts) <= MAX_STATES
+
+
+def test_many_names_are_looked_for_at_once() -> None:
+    automaton = compile_rules(rules(*((f"$..name{n}", "remove") for n in range(9)), ("$..['x','y']", "remove")))
+    root = finish(automaton.start(b"", plain=False))
+    assert root.search is not None
+    assert root.possible(b'"name3" "y"') == [n in (3, 9) for n in range(10)]
+    assert root.possible(b'"name" x') == [False] * 10
+
+
+def test_what_a_state_remembers_is_limited() -> None:
+    automaton = compile_rules(rules(*((f"$..name{n}", "remove") for n in range(10)), ("$[0]", "remove")))
+    root = finish(automaton.start(b"", plain=False))
+    for chosen in range(1 << 10):
+        body = "".join(f'"name{n}"' for n in range(10) if chosen >> n & 1)
+        narrow = automaton.narrow(root, body.encode())
+        assert narrow is not None
+        assert len(narrow.live) == chosen.bit_count() + 1
+        automaton.join(root, root, [(0, n) for n in range(chosen % 300)])
+    assert max(len(root.narrowed), len(root.joined)) <= 256

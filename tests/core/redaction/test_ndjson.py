@@ -18,7 +18,7 @@ from tests.core.redaction.test_framing import EMAIL, body_masks
 S = REPLACER.sentinel
 
 
-def lines(limit: int = 1000, *, is_sequence: bool = False) -> JsonLines:
+def lines(limit: int = 2000, *, is_sequence: bool = False) -> JsonLines:
     return JsonLines(body_masks(EMAIL), REPLACER, limit, is_sequence=is_sequence)
 
 
@@ -40,8 +40,15 @@ def test_an_empty_end_gives_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"x", b'{"email":1} {"email":2}', b'{"email":', b'\xef\xbb\xbf{"email":1}', b'"\xff"']
-)
+    "line",
+    [
+        b"x", b'{"email":1} {"email":2}', b'{"email":', b'\xef\xbb\xbf{"email":1}', b'"\xff"',
+        b'{"a":NaN}', b'{"a":1,}',
+        b'{"a":"\\ud800"}', b'{"a":01}', b"'a'", b'{"a":"\x00"}', b'{"email":1}\x0b',
+        b"[" * 600 + b'{"email":1}' + b"]" * 600,
+        '{"email":1}'.encode("utf-16-le"), b'\x1e{"email":1}', b'data: {"email":1}', b'{"email"/**/:1}',
+    ],
+)  # fmt: skip
 def test_a_line_that_is_no_document_ends_the_stream(line: bytes) -> None:
     stream = lines()
     assert stream.feed(b"{}\n" + line + b"\n{}\n") == [b"{}\n"]
@@ -53,6 +60,29 @@ def test_a_line_that_is_no_document_ends_the_stream(line: bytes) -> None:
     assert last.feed(line) == []
     with pytest.raises(Withheld):
         last.end()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"\\u0065mail":1}', f'{{"email":"{S}"}}'),
+        ('{"email":1,"email":2}', f'{{"email":"{S}"}}'),
+        ('{"x":{"email":1},"x":1}', '{"x":1}'),
+        ('{"n":12345678901234567.89,"email":1}', f'{{"n":12345678901234567.89,"email":"{S}"}}'),
+        ('{"n":1e400,"m":-0,"email":1}', f'{{"n":1e400,"m":-0,"email":"{S}"}}'),
+        ('"email"', '"email"'),
+        ('["email",{"em":{"ail":1}}]', '["email",{"em":{"ail":1}}]'),
+    ],
+)
+def test_traps_in_a_line(line: str, expected: str) -> None:
+    assert b"".join(lines().feed(line.encode() + b"\n")).decode() == expected + "\n"
+
+
+def test_a_duplicate_where_a_filter_applies_ends_the_stream() -> None:
+    stream = JsonLines(body_masks(("$[?(@.vip == true)].phone", "sentinel")), REPLACER, 1000)
+    with pytest.raises(Withheld) as caught:
+        stream.feed(b'[{"vip":true,"vip":false,"phone":1}]\n')
+    assert caught.value.cause == "duplicate-key"
 
 
 def test_a_line_that_is_too_long_ends_the_stream() -> None:

@@ -35,8 +35,7 @@ def test_the_longest_name_proves_best() -> None:
 @pytest.mark.parametrize("names", [["a"], ["a", "b", "c", "d", "e"]], ids=["few", "many"])
 def test_the_scan_finds_keys(names: list[str]) -> None:
     scan = Scan(map(needle, names))
-    assert scan.hits(b'{"a":1}')
-    assert not scan.hits(b'{"aa":1, "x":"a b"}')
+    assert finish(scan.present_in_steps(b'{"aa":1, "x":"a b"}')) == set()
     assert finish(scan.present_in_steps(b'{"a":1}')) == {b'"a"'}
     assert finish(scan.present_in_steps(b"")) == set()
 

@@ -15,3 +15,7 @@ def test_matches_at_and_across_the_windows_border() -> None:
         data = bytes(at) + b"needle" + bytes(WINDOW)
         found = {match for matches in search.matches(data) for match in matches}
         assert found == {(0, at, at + 6)}
+
+
+def test_what_is_present() -> None:
+    assert Search([b"a", b"b", b"c"]).present(b"a" + bytes(WINDOW) + b"ba") == {b"a", b"b"}

@@ -22,10 +22,13 @@ from doorward.core.redaction.scan import (
     proofs,
     stands_in,
 )
+from doorward.core.redaction.search import Search
 from doorward.core.redaction.steps import Steps
 
 type Place = tuple[int, int]  # a rule, and how many of its steps are taken
 
+_FEW = 8  # texts up to which a search for each beats one for all
+_MOST_KEPT = 256  # states that one state remembers of each kind
 MAX_STATES = 1024  # kept at a time; rules like $..a.*.*.* can make very many
 
 
@@ -53,7 +56,7 @@ class State:
         "other",
         "places",
         "positional",
-        "scan",
+        "search",
         "several",
         "wanted",
     )
@@ -73,7 +76,8 @@ class State:
         needed = [best_proof(paths[rule][taken:]) for rule, taken in self.live]
         self.wanted = [needle(names[0]) if len(names) == 1 else b"" for names in needed]
         self.several = [(at, tuple(map(needle, names))) for at, names in enumerate(needed) if len(names) > 1]
-        self.scan = Scan({needle(name) for names in needed for name in names}) if all(needed) else None
+        texts = {needle(name) for names in needed for name in names}
+        self.search = Search(sorted(texts)) if len(texts) > _FEW else None
         self.expanded = False
         self.named: dict[str, State] = {}
         self.other: State = self
@@ -81,6 +85,19 @@ class State:
         self.matching: tuple[tuple[Matching, Place], ...] = ()
         self.joined: dict[tuple[State, tuple[Place, ...]], State] = {}
         self.narrowed: dict[tuple[bool, ...], State] = {}
+
+    def possible(self, text: bytes) -> list[bool]:
+        """For each live place whether what must stand below it stands in this text."""
+        if self.search is None:
+            possible = [name in text for name in self.wanted]
+            for at, names in self.several:
+                possible[at] = any(name in text for name in names)
+        else:
+            present = self.search.present(text)
+            possible = [not name or name in present for name in self.wanted]
+            for at, names in self.several:
+                possible[at] = not present.isdisjoint(names)
+        return possible
 
 
 class Automaton:
@@ -124,6 +141,8 @@ class Automaton:
         key = (base, tuple(more))
         found = state.joined.get(key)
         if found is None:
+            if len(state.joined) >= _MOST_KEPT:
+                state.joined.clear()
             found = state.joined[key] = self._state(base.places.union(more))
         return found
 
@@ -132,10 +151,7 @@ class Automaton:
 
         Only for a document that spells its names plainly.
         """
-        possible = [name in text for name in state.wanted]
-        for at, names in state.several:
-            possible[at] = any(name in text for name in names)
-        return self._narrowed(state, possible)
+        return self._narrowed(state, state.possible(text))
 
     def narrow_in_steps(self, state: State, body: bytes, start: int, end: int) -> Steps[State | None]:
         """The same for a large container of a body."""
@@ -180,6 +196,8 @@ class Automaton:
         found = state.narrowed.get(key)
         if found is None and any(key):
             places = {place for place, is_possible in zip(state.live, key, strict=True) if is_possible}
+            if len(state.narrowed) >= _MOST_KEPT:
+                state.narrowed.clear()
             found = state.narrowed[key] = self._state(frozenset(places))
         return found
 

@@ -69,7 +69,7 @@ def may_hold(state: State, raw: Raw, *, plain: bool) -> bool:
     """Whether a hit may lie inside this value; `plain` as the automaton says of the document."""
     if not state.live or _container(raw) is None:
         return False
-    return not plain or state.scan is None or len(raw) <= _SMALL or state.scan.hits(raw)
+    return not plain or len(raw) <= _SMALL or any(state.possible(bytes(raw)))
 
 
 _container = re.compile(rb"[{\[]").match  # the fastest look at the first byte of a Raw

@@ -12,8 +12,6 @@ A large body is searched in steps. Called by `automaton` and `children`.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec import Raw
-
 from doorward.core.redaction.paths import Matching, Names, Step
 from doorward.core.redaction.search import Search
 from doorward.core.redaction.steps import Steps
@@ -31,13 +29,6 @@ class Scan:
     def __init__(self, needles: Iterable[bytes]) -> None:
         self._needles = tuple(sorted(needles))
         self._many = Search(self._needles) if len(self._needles) > _FEW else None
-
-    def hits(self, raw: bytes | Raw) -> bool:
-        """Whether a needle stands somewhere in these bytes."""
-        text = bytes(raw)
-        if self._many is not None:
-            return any(self._many.matches(text))
-        return any(needle in text for needle in self._needles)
 
     def present_in_steps(self, body: bytes) -> Steps[frozenset[bytes]]:
         """The needles that stand somewhere in these bytes."""

@@ -35,3 +35,7 @@ class Search:
             window = view[start : start + _WINDOW + self.longest - 1]
             found = self._automaton.find_matches_as_indexes(window, overlapping=True)
             yield [(index, start + begin, start + end) for index, begin, end in found]
+
+    def present(self, data: bytes) -> set[bytes]:
+        """The needles that stand somewhere in the data."""
+        return {self.needles[index] for matches in self.matches(data) for index, _, _ in matches}
