@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from doorward.core.redaction.cutting import Sizes
+from doorward.core.redaction.document import read_in_steps
 from doorward.core.redaction.rules import FieldRule, Replacement, compile_rules
-from doorward.core.redaction.walk import redact_json, select_json
+from doorward.core.redaction.steps import finish
+from doorward.core.redaction.walk import redact_document, redact_json, select_json
 from doorward.errors import Misconfigured
 from tests.core.redaction.reference import REPLACER
 
@@ -44,6 +47,9 @@ def test_a_case_is_refused_or_selects_what_the_suite_says(case: dict[str, Any]) 
     assert _canonical(map(json.loads, values)) in allowed
     masked = redact_json(automaton, body, REPLACER)
     assert bool(masked.masks) == bool(values)
+    in_runs = finish(redact_document(automaton, finish(read_in_steps(body, Sizes(0, 1))), REPLACER)).joined()
+    assert json.loads(in_runs.body) == json.loads(masked.body)
+    assert set(in_runs.masks) == set(masked.masks)
 
 
 def _canonical(values: Any) -> set[str]:
