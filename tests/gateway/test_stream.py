@@ -9,14 +9,15 @@ from mitmproxy import http
 from doorward.core.clearing import compile_masks
 from doorward.core.policy import MaskRule, Match
 from doorward.core.redaction.echo import EchoGuard
+from doorward.core.redaction.masks import Replacer, sentinel_for
+from doorward.core.redaction.stream import framer_for
 from doorward.errors import Withheld
 from doorward.gateway.stream import AnswerStream, Copy, may_stream
 from tests.parts.flows import answer
-from tests.parts.gateway import SECRET
+from tests.parts.gateway import KEY, SECRET
 
 GUARD = EchoGuard([SECRET.encode()])
-NO_MASKS = compile_masks(())
-MASKED = compile_masks([MaskRule("m", Match(), fields=("$.a",))])
+REPLACER = Replacer(sentinel_for(KEY), KEY)
 
 
 def stream(**options: Any) -> AnswerStream:
@@ -132,5 +133,55 @@ LENGTH = ("Content-Length", "65537")
     ],
 )
 def test_what_may_stream(asked: http.Request, says: http.Response, streams: bool) -> None:
-    assert may_stream(asked, says, NO_MASKS) is streams
-    assert not may_stream(asked, says, MASKED)
+    assert may_stream(asked, says) is streams
+
+
+def masked_events(**options: Any) -> AnswerStream:
+    masks = compile_masks([MaskRule("m", Match(), fields=("$.a",))]).answer
+    assert masks is not None
+    return stream(redactor=framer_for("text/event-stream", masks, REPLACER, 64), keep=1000, **options)
+
+
+def test_events_are_masked_and_counted() -> None:
+    made = masked_events()
+    assert made(b'data: {"a": 1}\n') == []  # not complete
+    (event,) = made(b"\n")
+    assert event == b'data: {"a":"%s"}\n\n' % REPLACER.sentinel.encode()
+    assert made.copy.take()[0] == event
+    assert [(mask.rule, mask.count) for mask in made.masks] == [("m", 1)]
+    assert made(b"") == []
+
+
+def test_an_event_that_cannot_be_cleared_ends_it_after_those_before() -> None:
+    made = masked_events()
+    (event,) = made(b'data: {"b": 1}\n\ndata: {"a": \n\n')
+    assert b'"b"' in event
+    assert made.cut is not None
+    with pytest.raises(Withheld):
+        made(b'data: {"b": 2}\n\n')
+
+
+def test_an_event_over_its_limit_ends_it() -> None:
+    with pytest.raises(Withheld) as caught:
+        masked_events()(b"data: " + b"x" * 100)
+    assert caught.value.cause == "event-too-large"
+
+
+def test_a_secret_in_a_masked_stream_is_found_across_pieces() -> None:
+    made = masked_events()
+    half = len(SECRET) // 2
+    assert made(f'data: {{"b": "{SECRET[:half]}'.encode()) == []
+    assert made(f'{SECRET[half:]}"}}\n\n'.encode()) == [b'data: {"b": "[echo]"}\n\n']
+    assert made.echoes == 1
+
+
+def test_the_record_may_hold_less_than_the_agent_gets() -> None:
+    masks = compile_masks([MaskRule("m", Match(), fields=("$.a",), apply_to="record")]).record
+    assert masks is not None
+    redactor = framer_for("application/x-ndjson", masks, REPLACER, 64)
+    made = stream(record_redactor=redactor, keep=1000)
+    assert made(b'{"a": 1}\n{"a"') == [b'{"a": 1}\n{"a"']
+    assert made.copy.take()[0] == b'{"a":"%s"}\n' % REPLACER.sentinel.encode()
+    assert made(b": x}\n") == [b": x}\n"]  # the record cannot hold it
+    assert (made.copy.take()[0], made.copy.truncated) == (b"", True)
+    assert made(b"more\n") == [b"more\n"]

@@ -162,7 +162,14 @@ class Chain:
                 sentinel=replacer.sentinel,
             ),
             Authorize(exchanges, key, credentials),
-            Redact(exchanges, replacer, credentials, answer_limit=limits.response_body, recorded=limits.recorded_body),
+            Redact(
+                exchanges,
+                replacer,
+                credentials,
+                answer_limit=limits.response_body,
+                event_limit=limits.stream_event,
+                recorded=limits.recorded_body,
+            ),
             Hold(
                 exchanges,
                 tunnels,

@@ -218,7 +218,7 @@ class Record:
             "status": told,
             "executed": exchange.executed,
             "duration_ms": (time.monotonic_ns() - exchange.started_ns) // 1_000_000,
-            "masks": _mask_rows(exchange.masked),
+            "masks": _mask_rows(exchange.stream.masks if exchange.stream is not None else exchange.masked),
             "echo": echoes,
             "cause": exchange.refusal.cause if exchange.refusal else None,
             "truncated": truncated,

@@ -3,11 +3,14 @@
 On the way in it makes the masked form of the request that hold and record may keep (the
 target always gets the real one). On the way back it decodes, masks and checks the answer;
 what cannot be cleared is withheld. Nothing reaches the agent that it did not mark cleared.
-Where no mask touches the body it clears the head alone, and the body is cleared as it comes.
+Where no mask touches the body, or where it is masked event by event, it clears the head alone, and the
+body is cleared as it comes. A large body is cleared in steps, so that others are served meanwhile.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+import asyncio
+import time
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 from mitmproxy import http
@@ -17,6 +20,7 @@ from doorward.core.clearing import (
     NOT_RECORDED,
     MaskSet,
     clear_body,
+    clear_in_steps,
     compile_masks,
     record_body,
     record_headers,
@@ -26,8 +30,13 @@ from doorward.core.plain_http import answer_headers
 from doorward.core.policy import MaskRule
 from doorward.core.redaction.content import decode_content, media_type
 from doorward.core.redaction.echo import EchoGuard
+from doorward.core.redaction.echo_stream import EchoStream
+from doorward.core.redaction.framing import StreamRedactor
 from doorward.core.redaction.masks import Replacer
 from doorward.core.redaction.names import mask_headers
+from doorward.core.redaction.steps import Steps
+from doorward.core.redaction.stream import framer_for
+from doorward.core.redaction.walk import Redacted
 from doorward.errors import TooLarge, Unclear, Withheld
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import answer_step, request_step
@@ -37,6 +46,8 @@ from doorward.model import Target
 _ECHO = b"doorward-echo-removed"
 _MOST_COMPILED = 64  # sets of masks kept; a policy has few, and a reload starts anew
 _WITHOUT_BODY = (204, 304)  # what a target sends behind such a head would be read as its next answer
+_LARGE: Final = 256 << 10  # bytes of a body that is cleared in steps
+_STEP_S: Final = 0.005  # of work, before others have their turn
 _FRAMING = ("content-length", "content-encoding", "transfer-encoding")
 
 
@@ -57,12 +68,14 @@ class Redact:
         echoes: Mapping[str, Echoes],
         *,
         answer_limit: int,
+        event_limit: int,
         recorded: int,
     ) -> None:
         self.exchanges = exchanges
         self._replacer = replacer
         self._echoes = echoes
         self._answer_limit = answer_limit
+        self._event_limit = event_limit  # bytes of one event of a stream that is masked
         self._recorded = recorded  # bytes of a body that the record keeps at most
         self._compiled: dict[Sequence[MaskRule], MaskSet] = {}
 
@@ -100,15 +113,22 @@ class Redact:
         answer.stream = False
         if exchange.refusal is not None or exchange.intent is None or target is None:
             return
-        masks = self._masks(exchange)
-        if may_stream(flow.request, answer, masks):
-            flow.response = self._streamed(flow.request, answer, exchange, target, masks)
+        if may_stream(flow.request, answer):
+            masks = self._masks(exchange)
+            content_type = answer.headers.get("content-type")
+            redactor = None
+            if masks.answer is not None:
+                redactor = framer_for(content_type, masks.answer, self._replacer, self._event_limit)
+            if masks.answer is None or (redactor is not None and answer.status_code != 206):
+                stream = self._stream_of(answer, exchange, target, masks, redactor)
+                flow.response = self._streamed(flow.request, answer, exchange, stream, target, masks)
+                exchange.stream = stream
 
-    @answer_step()
-    def response(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    @answer_step(deadline_s=60)
+    def response(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
         """Clear the target's answer, or withhold it. Our own refusals need no clearing."""
         if exchange.refusal is not None:
-            return
+            return None
         answer, target = flow.response, exchange.target
         if answer is None or target is None or exchange.intent is None:
             raise Withheld("there is no answer that could be cleared", cause="uncleared")
@@ -116,16 +136,45 @@ class Redact:
             if not exchange.stream.ended:
                 exchange.stream(b"")  # no piece ever came: the head ended the answer
             exchange.cleared = True
-            return
+            return None
         masks = self._masks(exchange)
         _check_status(answer.status_code, partial_allowed=masks.answer is None)
         decoded = _decoded(answer, self._answer_limit)
+        if len(decoded) > _LARGE:
+            return self._clear_large(flow.request, answer, exchange, target, decoded)
         content_type = answer.headers.get("content-type")
         cleared = clear_body(masks, decoded, content_type, self._replacer)
-        headers, body = self._headers(answer, target, masks), cleared.body
+        body = cleared.body
+        for guard in self._guards(exchange):
+            body = _clean_body(guard, exchange, body)
+        self._release(flow.request, answer, exchange, target, cleared, body)
+        return None
+
+    async def _clear_large(
+        self, request: http.Request, answer: http.Response, exchange: Exchange, target: Target, decoded: bytes
+    ) -> None:
+        """As for a small one, with turns for others in between."""
+        masks, content_type = self._masks(exchange), answer.headers.get("content-type")
+        cleared = await _in_turns(clear_in_steps(masks.answer, decoded, content_type, self._replacer))
+        body = await _in_turns(_cleaned_in_steps(cleared.pieces, self._guards(exchange), exchange))
+        same = not masks.record_hides_more
+        redacted = Redacted(body if same else decoded, cleared.masks)
+        self._release(request, answer, exchange, target, redacted, body)
+
+    def _release(
+        self,
+        request: http.Request,
+        answer: http.Response,
+        exchange: Exchange,
+        target: Target,
+        cleared: Redacted,
+        body: bytes,
+    ) -> None:
+        """Put what may leave in the place of the answer; `body` is `cleared` without echoes."""
+        masks, content_type = self._masks(exchange), answer.headers.get("content-type")
+        headers = self._headers(answer, target, masks)
         for guard in self._guards(exchange):
             headers = _clean_headers(guard, exchange, headers)
-            body = _clean_body(guard, exchange, body)
         exchange.masked = cleared.masks
         exchange.answer_head = self._recorded_answer_head(answer, masks, headers)
         if target.record_bodies:
@@ -133,7 +182,7 @@ class Redact:
             same = not masks.record_hides_more and body is cleared.body
             exchange.answer_body = body if same else record_body(masks, body, content_type, self._replacer)
         length: str | None = str(len(body))
-        if flow.request.data.method == b"HEAD":
+        if request.data.method == b"HEAD":
             # That of the original would tell how long the masked values are.
             stated = {name.lower(): value for name, value in headers}.get("content-length")
             length = stated if masks.answer is None else None
@@ -149,37 +198,59 @@ class Redact:
             masks = self._compiled[rules] = compile_masks(rules)
         return masks
 
-    def _streamed(
-        self, request: http.Request, answer: http.Response, exchange: Exchange, target: Target, masks: MaskSet
-    ) -> http.Response:
-        """The cleared head, as an answer of its own: the layer towards the target still needs the original."""
-        headers = self._headers(answer, target, masks)
-        for guard in self._guards(exchange):
-            headers = _clean_headers(guard, exchange, headers)
-        exchange.answer_head = self._recorded_answer_head(answer, masks, headers)
+    def _stream_of(
+        self,
+        answer: http.Response,
+        exchange: Exchange,
+        target: Target,
+        masks: MaskSet,
+        redactor: StreamRedactor | None,
+    ) -> AnswerStream:
+        """What clears the body of this answer as it comes."""
         content_type = answer.headers.get("content-type")
         is_text = media_type(content_type).is_text
-        length = stated_length(answer) if target.credential is None or not is_text else None
+        keeps_length = redactor is None and (target.credential is None or not is_text)
 
         def record(body: bytes, whole: bool) -> bytes:
             if whole:
                 return record_body(masks, body, content_type, self._replacer)
             return NOT_RECORDED if body else b""  # a part of a document cannot be masked
 
-        exchange.stream = AnswerStream(
+        record_redactor = None
+        if masks.record is not None and masks.record_hides_more:
+            record_redactor = framer_for(content_type, masks.record, self._replacer, self._event_limit)
+        return AnswerStream(
             answer.status_code,
             guards=lambda: self._guards(exchange),
             replacement=_ECHO if is_text else None,
-            holds_last=length is not None,
+            holds_last=keeps_length and stated_length(answer) is not None,
             keep=self._recorded if target.record_bodies else 0,
-            record_whole=None if masks.record is None else record,
+            redactor=redactor,
+            record_redactor=record_redactor,
+            record_whole=record if masks.record_hides_more and record_redactor is None else None,
         )
+
+    def _streamed(
+        self,
+        request: http.Request,
+        answer: http.Response,
+        exchange: Exchange,
+        stream: AnswerStream,
+        target: Target,
+        masks: MaskSet,
+    ) -> http.Response:
+        """The cleared head, as an answer of its own: the layer towards the target still needs the original."""
+        headers = self._headers(answer, target, masks)
+        for guard in self._guards(exchange):
+            headers = _clean_headers(guard, exchange, headers)
+        exchange.answer_head = self._recorded_answer_head(answer, masks, headers)
+        length = stated_length(answer) if stream.holds_last else None
         head = http.Response.make(answer.status_code)
         _replace(head, headers, b"", length=str(length) if length is not None else None, request_id=exchange.id)
         if length is None and request.is_http11:
             head.headers["Transfer-Encoding"] = "chunked"
         head.raw_content = None
-        head.stream = exchange.stream
+        head.stream = stream
         return head
 
     def _headers(self, answer: http.Response, target: Target, masks: MaskSet) -> list[tuple[str, str]]:
@@ -207,6 +278,41 @@ def _clean_body(guard: EchoGuard, exchange: Exchange, body: bytes) -> bytes:
     if not cleaned.complete:
         raise _echo()
     return cleaned.data
+
+
+async def _in_turns[T](steps: Steps[T]) -> T:
+    """Do all steps, with turns for everybody else in between."""
+    until = time.perf_counter() + _STEP_S
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        if time.perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = time.perf_counter() + _STEP_S
+
+
+def _cleaned_in_steps(pieces: Sequence[bytes], guards: Sequence[EchoGuard], exchange: Exchange) -> Steps[bytes]:
+    """What `_clean_body` makes of the whole, in steps: a cut goes through no secret."""
+    if not guards:
+        return b"".join(pieces)
+    echoes, clean = EchoStream(_ECHO), bytearray()
+    for piece in pieces:
+        for at in range(0, len(piece), _LARGE):
+            cleaned = echoes.feed(piece[at : at + _LARGE], guards)
+            exchange.echoes += cleaned.hits
+            if not cleaned.complete:
+                raise _echo()
+            clean += cleaned.data
+            yield
+    cleaned = echoes.end(guards)
+    exchange.echoes += cleaned.hits
+    if not cleaned.complete:
+        raise _echo()
+    clean += cleaned.data
+    return bytes(clean)
 
 
 def _clean_headers(guard: EchoGuard, exchange: Exchange, headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

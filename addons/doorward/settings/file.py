@@ -20,7 +20,7 @@ from doorward.settings.derived import issuer_of
 from doorward.settings.schema import SecretSettings, Settings, TlsSettings
 
 CONFIG_FILE = "doorward.yaml"
-_LATER = frozenset({"stream_event", "client_cert", "drain"})  # known keys that this version does not serve
+_LATER = frozenset({"client_cert", "drain"})  # known keys that this version does not serve
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,7 @@ class LimitSettings(_Part):
     response_body: SizeBytes = 64 << 20
     recorded_body: Annotated[SizeBytes, Field(le=16 << 20)] = 4 << 20  # a frame to the ledger has 64 MiB
     header: Annotated[SizeBytes, Field(ge=1 << 10, le=1 << 20)] = 64 << 10
+    stream_event: Annotated[SizeBytes, Field(ge=1 << 10, le=64 << 20)] = 4 << 20
     head_wait: Annotated[DurationS, Field(ge=1, le=600)] = 10
     connections: int = Field(default=1000, ge=1, le=100_000)
     connections_per_principal: int = Field(default=250, ge=1, le=100_000)

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 from weakref import WeakKeyDictionary
@@ -81,6 +82,20 @@ class Tunnelled(commands.Command):
     """A CONNECT is answered: what comes and goes from now on is the matter of this layer alone."""
 
     inside: layer.Layer
+
+
+class Breathe(commands.Command):
+    """Lets others have their turn, and the agent read, before more of an answer is sent."""
+
+    blocking = True
+
+
+@dataclass
+class Breathed(events.CommandCompleted):
+    """It goes on."""
+
+    command: Breathe
+    reply: None = None
 
 
 class Serving:
@@ -217,6 +232,9 @@ class Connection(ProxyConnectionHandler):
                 while self.wakeup_timer:  # of the layers that made the tunnel; nobody hears them any more
                     self.wakeup_timer.pop().cancel()
                 self._guard.enter(command.inside)
+            case Breathe():
+                self._send(self.client)
+                self._task(self._breathe(command))
             case commands.Log():
                 pass  # see `log`
             case _:
@@ -386,6 +404,14 @@ class Connection(ProxyConnectionHandler):
 
     def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
         """Keep upstream's lines back, which quote heads and bodies; what matters is an entry or a line of ours."""
+
+    async def _breathe(self, command: Breathe) -> None:
+        writer = self.transports[self.client].writer if self.client in self.transports else None
+        await asyncio.sleep(0)
+        if writer is not None and not writer.is_closing():
+            with suppress(OSError):
+                await writer.drain()
+        self._handle(Breathed(command))
 
     def abort(self) -> None:
         """Close the agent's end now."""

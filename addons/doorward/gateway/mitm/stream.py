@@ -18,9 +18,12 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 
 from doorward.errors import DoorwardError
-from doorward.gateway.mitm.connection import EndStream, Plane
+from doorward.gateway.mitm.connection import Breathe, EndStream, Plane
+from doorward.gateway.stream import AnswerStream
 
 type Commands = layer.CommandGenerator[None]
+
+_BITE = 256 << 10  # bytes of an answer that was read whole
 
 
 class StreamedAnswer(http_layers.HttpStream):
@@ -65,9 +68,12 @@ class StreamedAnswer(http_layers.HttpStream):
         except DoorwardError as error:
             yield from self._cut(error)
             return
-        if isinstance(event, ResponseData):
+        cut = stream.cut if isinstance(stream, AnswerStream) else None
+        if isinstance(event, ResponseData) or cut is not None:
             for each in cleaned:
                 yield http_layers.SendHttp(ResponseData(self.stream_id, each), self.context.client)
+            if cut is not None:
+                yield from self._cut(cut)
         else:
             self._rest = cleaned
             yield from self.send_response(already_streamed=True)
@@ -82,7 +88,17 @@ class StreamedAnswer(http_layers.HttpStream):
                 for each in self._rest:
                     yield http_layers.SendHttp(ResponseData(self.stream_id, each), self.context.client)
                 self._rest = []
+            yield from self._in_bites(command)
+
+    def _in_bites(self, command: commands.Command) -> Commands:
+        """A large body goes out bite by bite, so that nobody has to wait until all of it is encrypted."""
+        event = command.event if isinstance(command, http_layers.SendHttp) else None
+        if not isinstance(event, ResponseData) or len(event.data) <= _BITE:
             yield command
+            return
+        for at in range(0, len(event.data), _BITE):
+            yield http_layers.SendHttp(ResponseData(self.stream_id, event.data[at : at + _BITE]), self.context.client)
+            yield Breathe()
 
     def _cut(self, error: DoorwardError) -> Commands:
         """End a stream in its middle: the outcome, then both sides are broken off."""
