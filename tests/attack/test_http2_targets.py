@@ -107,3 +107,14 @@ async def test_many_streams_get_their_own_answers(http2_gateway: Gateway, http2_
         got = await agent.read(stream)
         assert f'"/v1/a{number}"'.encode() in got.body
         assert EMAIL not in got.body
+
+
+async def test_a_secret_that_is_rotated_often_keeps_nobody_waiting(
+    http2_gateway: Gateway, http2_target: Http2Target
+) -> None:
+    """What was open for earlier secrets held all five places of an agent's connection."""
+    agent = await Http2Agent.tunnel(http2_gateway)
+    for number in range(7):
+        http2_gateway.credential.secret = f"an-entirely-other-secret-of-32-{number}"
+        assert (await agent.ask("GET", "/v1/a")).status == 200
+    assert len(http2_target.got) == 7

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
+import h2.events
 import pytest
 
-from tests.parts.gateway import Gateway, get
+from tests.parts.gateway import Agent, Gateway, get
 from tests.parts.http2 import Http2Agent
+from tests.parts.policies import policy_for
 from tests.parts.raw_target import OK, RawTarget
 
 
@@ -131,3 +133,110 @@ async def test_a_late_answer_is_not_the_next_ones(gateway: Gateway, target: RawT
     answer = await agent.ask(get("/v1/a"))
     assert b"poisoned" not in answer.body
     assert target.connections == 2
+
+
+async def in_two_pieces(gateway: Gateway, agent: Agent, target: RawTarget, *, then_end: bool = False) -> int:
+    """One request whose answer's body comes behind its head, in a piece of its own; its status."""
+    served = len(target.got)
+    await agent.send(get("/v1/a"))
+    for _ in range(200):
+        if len(target.got) > served:
+            break
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.02)  # the head is read alone
+    target.writers[-1].write(b'{"ok": true}')
+    if then_end:
+        target.writers[-1].close()
+    return (await agent.read()).status
+
+
+@pytest.mark.parametrize("line", [b"Connection: close", b"connection: Close", b"Connection: x, CLOSE"])
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_an_answer_that_says_close_is_the_last_one(
+    gateway: Gateway, target: RawTarget, line: bytes, pieces: int
+) -> None:
+    """Clearing the answer takes the line off the flow, before or after its body was read to the end."""
+    said = OK.replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n")
+    agent = await gateway.tunnel()
+    for _ in range(2):
+        if pieces == 1:
+            target.answer = said
+            assert (await agent.ask(get("/v1/a"))).status == 200
+        else:
+            target.answer = said[: -len(b'{"ok": true}')]
+            assert await in_two_pieces(gateway, agent, target) == 200
+    assert target.connections == 2
+
+
+async def test_answers_that_end_by_closing_leave_no_connection_behind(gateway: Gateway, target: RawTarget) -> None:
+    """Five may be open: the sixth request waited for ever."""
+    target.answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+    agent = await gateway.tunnel()
+    for _ in range(7):
+        assert await in_two_pieces(gateway, agent, target, then_end=True) == 200
+
+
+async def test_a_secret_that_is_rotated_often_keeps_nobody_waiting(gateway: Gateway, target: RawTarget) -> None:
+    """What was open for earlier secrets held all five places: the sixth request waited for ever."""
+    agent = await gateway.tunnel()
+    for number in range(7):
+        gateway.credential.secret = f"an-entirely-other-secret-of-32-{number}"
+        assert (await agent.ask(get("/v1/a"))).status == 200
+    assert target.connections == 7
+
+
+async def test_many_principals_on_one_plain_connection_keep_nobody_waiting(gateway: Gateway, target: RawTarget) -> None:
+    agent = await gateway.connect()
+    for number in range(7):
+        line = gateway.authorization(gateway.provider.token(sub=f"agent-{number}")).decode().strip()
+        assert (await agent.ask(get("http://billing.internal/v1/a", line))).status == 200
+    line = gateway.authorization(gateway.provider.token(sub="agent-3")).decode().strip()
+    assert (await agent.ask(get("http://billing.internal/v1/a", line))).status == 200
+    assert target.connections == 7  # the one of agent-3 waited for it
+
+
+async def test_one_that_waits_for_its_turn_too_long_ends_no_other(gateway: Gateway, target: RawTarget) -> None:
+    """Five streams fill all places of an agent's connection; the sixth request gives up alone, and was never sent."""
+    policy = policy_for(target)
+    del policy["masks"]
+    gateway.policy = gateway.read_policy(policy)
+    gateway.chain.answer_s = 1.0
+    target.answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    agent = await Http2Agent.tunnel(gateway)
+    streams = [await agent.send("GET", "/v1/a") for _ in range(5)]
+    for _ in range(200):
+        if len(target.got) == len(streams):
+            break
+        await asyncio.sleep(0.01)
+    sixth = asyncio.ensure_future(agent.ask("GET", "/v1/sixth"))
+    for _ in range(100):
+        for writer in target.writers:
+            writer.write(b"1\r\nx\r\n")
+        if sixth.done():
+            break
+        await asyncio.sleep(0.05)
+    answer = await sixth
+    assert (answer.status, answer.problem["cause"], answer.problem["executed"]) == (502, "target-timeout", "no")
+    assert not any(isinstance(each, h2.events.StreamReset) for each in agent.events)
+    for writer in target.writers:
+        writer.write(b"0\r\n\r\n")
+    for stream in streams:
+        assert (await agent.read(stream)).status == 200
+    assert not any(b"sixth" in each for each in target.got)
+
+
+async def test_who_leaves_while_waiting_for_a_turn_leaves_an_outcome(gateway: Gateway, target: RawTarget) -> None:
+    target.answer = b""
+    agent = await Http2Agent.tunnel(gateway)
+    for _ in range(7):
+        await agent.send("GET", "/v1/a")
+    for _ in range(200):
+        if len(target.got) == 5 and len(gateway.entries("request.intent")) == 7:
+            break
+        await asyncio.sleep(0.01)
+    agent.agent.close()
+    for _ in range(200):
+        if len(outcomes := gateway.entries("request.outcome")) == 7:
+            break
+        await asyncio.sleep(0.01)
+    assert sorted(str(each.fields["executed"]) for each in outcomes) == ["no"] * 2 + ["unknown"] * 5

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 from weakref import WeakKeyDictionary
@@ -310,14 +310,17 @@ class Connection(ProxyConnectionHandler):
         await self.handle_hook(ServerConnectHook(hook))
         route = self._serving.routes.get(server)
         if server.error or route is None:
+            self._serving.routes.pop(server, None)
             self._handle(events.OpenConnectionCompleted(command, "not an address that was checked"))
             return
-        async with self.max_conns[route.address, route.port]:
-            server.timestamp_start = time.time()
+        async with AsyncExitStack() as turn:
             try:
+                await turn.enter_async_context(self.max_conns[route.address, route.port])
+                server.timestamp_start = time.time()
                 link = await self._plane.upstream.open(route, http2=self.client.alpn == b"h2")
             except (OSError, asyncio.CancelledError) as error:
                 server.error = "closed"
+                self._serving.routes.pop(server, None)
                 self._handle(events.OpenConnectionCompleted(command, "closed"))
                 if isinstance(error, asyncio.CancelledError):
                     raise
@@ -371,10 +374,12 @@ class Connection(ProxyConnectionHandler):
             hint="check whether it acted, then repeat",
         )
         self._plane.failed(flow, late)
-        known = flow.server_conn in self.transports  # else it is still being opened
-        for each, transport in list(self.transports.items()):
-            begun = each is not self.client and each.timestamp_start is not None
-            if begun and transport.handler is not None and (not known or each is flow.server_conn):
+        known = flow.server_conn in self.transports  # else it is still being opened, or waits for its turn
+        route = self._plane.route(flow)
+        for server in [server for server, of in self._serving.routes.items() if of == route]:
+            transport = self.transports.get(server)
+            is_its = server is flow.server_conn if known else not server.connected
+            if is_its and transport is not None and transport.handler is not None:
                 transport.handler.cancel("late")
 
     def look_again(self, flow: http.HTTPFlow) -> None:

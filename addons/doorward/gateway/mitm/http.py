@@ -12,7 +12,7 @@ from typing import Any
 import h11
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
-from mitmproxy import connection, flow
+from mitmproxy import connection, flow, http
 from mitmproxy.net.http import http1
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, context, events, layer
@@ -28,6 +28,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestProtocolError,
     RequestTrailers,
     ResponseData,
+    ResponseHeaders,
     ResponseProtocolError,
     ResponseTrailers,
 )
@@ -40,6 +41,7 @@ from doorward.gateway.mitm.heads import is_bad_answer_head, is_complete, status_
 from doorward.gateway.mitm.pressure import Http2Client, Window, set_readable
 from doorward.gateway.mitm.quick import quicken
 from doorward.gateway.mitm.stream import StreamedAnswer
+from doorward.gateway.route import Route
 
 type Commands = layer.CommandGenerator[None]
 HttpStream = http_layers.HttpStream
@@ -101,6 +103,7 @@ class _Http(http_layers.HttpLayer):
         for server in [each for each, known in ours.routes.items() if known == route and reuse]:
             if server in self.waiting_for_establishment:
                 self.waiting_for_establishment[server].append(event)
+        yield from self._leave_idle(route)
                 return
             # One of HTTP/1 serves one stream of HTTP/2 at a time, see upstream's `register_connection`.
             if server.connected and (server.alpn == b"h2" or self.context.client.alpn != b"h2"):
@@ -119,6 +122,16 @@ class _Http(http_layers.HttpLayer):
     def event_to_child(self, child: layer.Layer | HttpStream, event: events.Event) -> Commands:
         if isinstance(event, RequestTrailers | ResponseTrailers):
             return
+    def _leave_idle(self, route: Route) -> Commands:
+        """Give up what serves nobody and goes elsewhere: only so many may be open, and the next would wait for ever."""
+        ours = serving[self.context.client]
+        busy = {each.context.server for each in self.of_agent()}
+        for server in [each for each, known in ours.routes.items() if known != route and each.connected]:
+            if server not in busy:
+                rests = server in ours.resting
+                ours.resting.discard(server)
+                yield LetGo(server) if rests else commands.CloseConnection(server)
+
         if isinstance(event, RequestHeaders) and not isinstance(child, HttpStream):
             request = self.plane.wire(self.streams[event.stream_id].flow)
             event = RequestHeaders(event.stream_id, request, event.end_stream)
@@ -318,7 +331,18 @@ class _Http1Client(_http1.Http1Client):
                 return
             if is_complete(raw):
                 self.informational = 0  # the next request on this connection counts anew
-        yield from super().read_headers(event)
+        for command in super().read_headers(event):
+            if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseHeaders):
+                self.response = _head_as_sent(command.event.response)
+            yield command
+
+
+def _head_as_sent(answer: http.Response) -> http.Response:
+    """A copy for the connection's own use: clearing takes off the flow's what says how the connection goes on."""
+    head = answer.data
+    fields = ((name, value.lower() if name.lower() == b"connection" else value) for name, value in head.headers.fields)
+    headers = http.Headers(fields)
+    return http.Response(head.http_version, head.status_code, b"", headers, None, None, head.timestamp_start, None)
 
 
 class _ReaderWithoutTrailers(ChunkedReader):
