@@ -145,7 +145,7 @@ class Redact:
         content_type = answer.headers.get("content-type")
         cleared = clear_body(masks, decoded, content_type, self._replacer)
         body = cleared.body
-        for guard in self._guards(exchange):
+        for guard in self._guards(target, exchange.echo_guard):
             body = _clean_body(guard, exchange, body)
         self._release(flow.request, answer, exchange, target, cleared, body)
         return None
@@ -156,7 +156,7 @@ class Redact:
         """As for a small one, with turns for others in between."""
         masks, content_type = self._masks(exchange), answer.headers.get("content-type")
         cleared = await _in_turns(clear_in_steps(masks.answer, decoded, content_type, self._replacer))
-        body = await _in_turns(_cleaned_in_steps(cleared.pieces, self._guards(exchange), exchange))
+        body = await _in_turns(_cleaned_in_steps(cleared.pieces, self._guards(target, exchange.echo_guard), exchange))
         same = not masks.record_hides_more
         redacted = Redacted(body if same else decoded, cleared.masks)
         self._release(request, answer, exchange, target, redacted, body)
@@ -173,7 +173,7 @@ class Redact:
         """Put what may leave in the place of the answer; `body` is `cleared` without echoes."""
         masks, content_type = self._masks(exchange), answer.headers.get("content-type")
         headers = self._headers(answer, target, masks)
-        for guard in self._guards(exchange):
+        for guard in self._guards(target, exchange.echo_guard):
             headers = _clean_headers(guard, exchange, headers)
         exchange.masked = cleared.masks
         exchange.answer_head = self._recorded_answer_head(answer, masks, headers)
@@ -216,12 +216,13 @@ class Redact:
                 return record_body(masks, body, content_type, self._replacer)
             return NOT_RECORDED if body else b""  # a part of a document cannot be masked
 
+        sent = exchange.echo_guard  # alone: one that refers to the exchange would keep it, with its bodies
         record_redactor = None
         if masks.record is not None and masks.record_hides_more:
             record_redactor = framer_for(content_type, masks.record, self._replacer, self._event_limit)
         return AnswerStream(
             answer.status_code,
-            guards=lambda: self._guards(exchange),
+            guards=lambda: self._guards(target, sent),
             replacement=_ECHO if is_text else None,
             holds_last=keeps_length and stated_length(answer) is not None,
             keep=self._recorded if target.record_bodies else 0,
@@ -241,7 +242,7 @@ class Redact:
     ) -> http.Response:
         """The cleared head, as an answer of its own: the layer towards the target still needs the original."""
         headers = self._headers(answer, target, masks)
-        for guard in self._guards(exchange):
+        for guard in self._guards(target, exchange.echo_guard):
             headers = _clean_headers(guard, exchange, headers)
         exchange.answer_head = self._recorded_answer_head(answer, masks, headers)
         length = stated_length(answer) if stream.holds_last else None
@@ -262,12 +263,11 @@ class Redact:
         head = {"status": answer.status_code, "headers": record_headers(masks, headers, self._replacer)}
         return msgspec.json.encode(head)
 
-    def _guards(self, exchange: Exchange) -> Sequence[EchoGuard]:
+    def _guards(self, target: Target, sent: EchoGuard | None) -> Sequence[EchoGuard]:
         """For the secret that went out, and for that of now."""
-        if exchange.target is None or exchange.target.credential is None:
+        if target.credential is None:
             return ()
-        now = self._echoes[exchange.target.credential].echo_guard()
-        sent = exchange.echo_guard
+        now = self._echoes[target.credential].echo_guard()
         return (now,) if sent is None or sent is now else (now, sent)
 
 

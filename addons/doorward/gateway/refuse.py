@@ -39,7 +39,7 @@ _TITLES: tuple[tuple[type[DoorwardError], str], ...] = (
 
 def refuse(flow: http.HTTPFlow, exchange: Exchange, error: DoorwardError) -> None:
     """Put the refusal in the place of any answer, and remember it for the record."""
-    exchange.refusal = error
+    exchange.refusal = error.with_traceback(None)  # which leads back to exchange and flow, and keeps their bodies
     flow.response = problem_response(error, exchange, exchange.executed)
     if flow.request.data.method == b"HEAD":
         flow.response.raw_content = b""  # else a client reads it as the answer to its next request

@@ -64,6 +64,7 @@ class _Http(http_layers.HttpLayer):
     def __init__(self, plane: Plane, at: context.Context, mode: HTTPMode) -> None:
         super().__init__(at, mode)
         self.plane = plane
+        self._dropped: list[_Stream] = []  # by the event that is handled
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, events.Start):
@@ -78,6 +79,8 @@ class _Http(http_layers.HttpLayer):
         if isinstance(agent, Http2Server):
             for stream_id, target in agent.pressure.relieved():
                 yield from self._read_on(stream_id, target, readable=True)
+        while self._dropped:
+            self._dropped.pop().forget()
 
     def _read_on(self, stream_id: int, target: connection.Server, *, readable: bool) -> Commands:
         """Let a target go on, or let it wait until the agent has read."""
@@ -100,10 +103,10 @@ class _Http(http_layers.HttpLayer):
         stream = self.command_sources[event]
         assert isinstance(stream, HttpStream)
         route = self.plane.route(stream.flow)
+        yield from self._leave_idle(route)
         for server in [each for each, known in ours.routes.items() if known == route and reuse]:
             if server in self.waiting_for_establishment:
                 self.waiting_for_establishment[server].append(event)
-        yield from self._leave_idle(route)
                 return
             # One of HTTP/1 serves one stream of HTTP/2 at a time, see upstream's `register_connection`.
             if server.connected and (server.alpn == b"h2" or self.context.client.alpn != b"h2"):
@@ -119,9 +122,6 @@ class _Http(http_layers.HttpLayer):
         self.waiting_for_establishment[context.server].append(event)
         yield from self.event_to_child(client, events.Start())
 
-    def event_to_child(self, child: layer.Layer | HttpStream, event: events.Event) -> Commands:
-        if isinstance(event, RequestTrailers | ResponseTrailers):
-            return
     def _leave_idle(self, route: Route) -> Commands:
         """Give up what serves nobody and goes elsewhere: only so many may be open, and the next would wait for ever."""
         ours = serving[self.context.client]
@@ -132,6 +132,9 @@ class _Http(http_layers.HttpLayer):
                 ours.resting.discard(server)
                 yield LetGo(server) if rests else commands.CloseConnection(server)
 
+    def event_to_child(self, child: layer.Layer | HttpStream, event: events.Event) -> Commands:
+        if isinstance(event, RequestTrailers | ResponseTrailers):
+            return
         if isinstance(event, RequestHeaders) and not isinstance(child, HttpStream):
             request = self.plane.wire(self.streams[event.stream_id].flow)
             event = RequestHeaders(event.stream_id, request, event.end_stream)
@@ -139,6 +142,8 @@ class _Http(http_layers.HttpLayer):
             stream = self.streams.get(event.stream_id)
             child.page = self.plane.page(getattr(stream, "flow", None), error_of(event.code))
         yield from super().event_to_child(child, event)
+        if isinstance(child, _Stream) and child.stream_id not in self.streams:
+            self._dropped.append(child)
         if isinstance(event, ResponseData) and isinstance(child, Http2Server) and event.stream_id in self.streams:
             target = self.streams[event.stream_id].context.server
             if target in self.connections and child.pressure.is_too_high(event.stream_id, target):
@@ -161,6 +166,12 @@ class _Stream(StreamedAnswer):
                     return  # what is queued is over the limit already, and refused for that
                 self._queued += len(event.data)
         yield from super().handle_event(event)
+
+    def forget(self) -> None:
+        """Let go of the flow and its bodies: layers refer to themselves, so they stay until garbage is collected."""
+        self.__dict__.pop("flow", None)
+        self.request_body_buf.clear()
+        self.response_body_buf.clear()
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
         """As upstream's; whether a body follows is remembered."""
