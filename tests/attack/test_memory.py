@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from mitmproxy import http
+from mitmproxy.proxy.layers.http import HttpClient
 
 from doorward.gateway.exchange import Exchange
 from tests.parts.gateway import Agent, Gateway, get
 from tests.parts.http2 import Http2Agent
 from tests.parts.policies import policy_for
-from tests.parts.raw_target import RawTarget
+from tests.parts.raw_target import OK, RawTarget
 from tests.parts.streaming import Streaming
 
 _TIMES = 6
@@ -109,6 +110,19 @@ async def test_nor_does_an_answer_outlive_it_on_a_connection_that_stays(gateway:
         assert (await agent.ask("GET", "/v1/a")).status == 200
     answers = [each for each in gc.get_objects() if isinstance(each, http.Response) and each.raw_content]
     assert len(answers) < _TIMES
+
+
+async def test_closed_connections_to_targets_are_forgotten_while_the_agents_lasts(
+    gateway: Gateway, target: RawTarget
+) -> None:
+    target.answer = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    for agent in (await gateway.tunnel(), await Http2Agent.tunnel(gateway)):
+        for _ in range(_TIMES):
+            answer = await (agent.ask(get("/v1/a")) if isinstance(agent, Agent) else agent.ask("GET", "/v1/a"))
+            assert answer.status == 200
+        gc.collect()
+        assert len([each for each in gc.get_objects() if isinstance(each, HttpClient)]) <= 2
+        (agent if isinstance(agent, Agent) else agent.agent).close()
 
 
 def kept() -> list[object]:

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import h2.events
 import pytest
 
+from tests.ledger.conftest import RunningLedger
+from tests.parts.certificates import TestAuthority
 from tests.parts.gateway import Agent, Gateway, get
 from tests.parts.http2 import Http2Agent
 from tests.parts.policies import policy_for
+from tests.parts.provider import Provider
 from tests.parts.raw_target import OK, RawTarget
 
 
@@ -240,3 +244,59 @@ async def test_who_leaves_while_waiting_for_a_turn_leaves_an_outcome(gateway: Ga
             break
         await asyncio.sleep(0.01)
     assert sorted(str(each.fields["executed"]) for each in outcomes) == ["no"] * 2 + ["unknown"] * 5
+
+
+async def test_a_surplus_byte_that_is_read_apart_is_noticed(gateway: Gateway, target: RawTarget) -> None:
+    """A read takes 65,535 bytes: an answer that ends just there leaves what follows to the next read."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    size = 65535 - len(head % 65000)
+    answer = head % size + b'{"ok": "' + b"x" * (size - 10) + b'"}'
+    target.answer = answer + b"HTTP/1.1 200 OK\r\nContent-Le"
+    agent = await Http2Agent.tunnel(gateway)
+    await agent.send("GET", "/v1/a")
+    await gateway.entry("request.outcome", status=200)
+    target.answer = OK
+    await agent.send("GET", "/v1/a")
+    for _ in range(200):
+        if len(target.got) == 2:
+            break
+        await asyncio.sleep(0.01)
+    assert (len(target.got), target.connections) == (2, 2)
+
+
+async def test_what_rested_in_a_tunnel_is_gone_with_its_principal(gateway: Gateway, target: RawTarget) -> None:
+    """The tunnel is closed for a block, after what waits for the principal was."""
+    agent = await gateway.tunnel()
+    assert (await agent.ask(get("/v1/a"))).status == 200
+    assert gateway.blocks.on_block is not None
+    gateway.blocks.on_block("corp:agent-7")
+    await agent.closed()
+    for _ in range(200):
+        if not gateway.listener._open:
+            break
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    assert not gateway.chain.upstream._waiting
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["another", "none"])
+async def test_an_authority_that_was_replaced_vouches_for_no_connection_of_an_open_tunnel(
+    tmp_path: Path, ledger: RunningLedger, provider: Provider, there: bool
+) -> None:
+    authority = TestAuthority(tmp_path)
+    async with RawTarget(authority.pair("127.0.0.1")) as target:
+        policy = policy_for(target)
+        policy["targets"]["billing"]["ca"] = str(authority.ca)
+        async with Gateway(tmp_path, ledger, provider, policy) as gateway:
+            agent = await gateway.tunnel()
+            for _ in range(2):
+                assert (await agent.ask(get("/v1/a"))).status == 200
+            assert target.connections == 1
+            if there:
+                authority.ca.write_bytes(TestAuthority(tmp_path, "others").ca.read_bytes())
+            else:
+                authority.ca.unlink()
+            answer = await agent.ask(get("/v1/a"))
+            assert (answer.status, answer.problem["cause"]) == (502, "target-unreachable")
+            assert answer.problem["executed"] == "no"
+            assert len(target.got) == 2

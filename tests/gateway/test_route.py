@@ -5,7 +5,7 @@ import pytest
 
 from doorward.gateway.route import Route
 
-ROUTE = Route("billing", "127.0.0.1", 443, "billing.internal", True, None, "token", "g1", "corp:agent-7")
+ROUTE = Route("billing", "127.0.0.1", 443, "billing.internal", True, None, None, "token", "g1", "corp:agent-7")
 OTHERS: dict[str, Any] = {
     "target": "other",
     "address": "127.0.0.2",
@@ -13,6 +13,7 @@ OTHERS: dict[str, Any] = {
     "host": "other.internal",
     "is_tls": False,
     "ca": "other.pem",
+    "trust": (1, 2, 3, 4, 5),
     "credential": None,
     "generation": "g2",
     "principal": "corp:agent-8",

@@ -11,6 +11,7 @@ import ipaddress
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, http
@@ -21,6 +22,7 @@ from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.route import Route
 from doorward.model import Target
+from doorward.private_files import file_mark
 
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -69,6 +71,7 @@ class Dial:
             host=target.host,
             is_tls=target.scheme == "https",
             ca=target.ca,
+            trust=file_mark(Path(target.ca)) if target.ca else None,
             credential=target.credential,
             generation=exchange.generation,
             principal=exchange.action.principal.name,

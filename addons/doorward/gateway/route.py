@@ -6,6 +6,8 @@ target only where their routes are equal. Knows no socket: `mitm.upstream` opens
 
 from dataclasses import dataclass
 
+from doorward.private_files import FileMark
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -17,6 +19,7 @@ class Route:
     host: str  # the name that the target must prove
     is_tls: bool
     ca: str | None  # file of authorities; None for the system's
+    trust: FileMark | None  # the state of that file
     credential: str | None
     generation: str | None
     principal: str

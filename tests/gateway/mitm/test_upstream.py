@@ -11,6 +11,7 @@ import pytest
 from doorward.gateway.mitm import upstream as subject
 from doorward.gateway.mitm.upstream import Link, Upstream
 from doorward.gateway.route import Route
+from doorward.private_files import file_mark
 from tests.parts.certificates import TestAuthority
 from tests.parts.raw_target import OK, RawTarget
 
@@ -44,6 +45,7 @@ def route_to(target: RawTarget, ca: Path | None = None, host: str = "a.test") ->
         host=host,
         is_tls=ca is not None,
         ca=str(ca) if ca else None,
+        trust=file_mark(ca) if ca else None,
         credential=None,
         generation=None,
         principal="corp:agent-7",
@@ -133,7 +135,7 @@ async def test_an_authority_that_changed_vouches_for_no_link_of_before(
     link = await links.open(route, http2=False)
     links.keep(route, link)
     authority.ca.write_bytes(authority.ca.read_bytes() + b"\n")
-    other = await links.open(route, http2=False)
+    other = await links.open(route_to(secure, authority.ca), http2=False)
     assert other is not link
     other.drop()
 

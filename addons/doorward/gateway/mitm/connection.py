@@ -346,6 +346,9 @@ class Connection(ProxyConnectionHandler):
         transport, link = self.transports[server], self._links.pop(server)
         route, upstream = self._serving.routes[server], self._plane.upstream
         self._serving.resting.discard(server)
+        if not link.is_usable():  # looked at now: what waits behind the answer may be read before the handler ends
+            self.close_connection(server)
+            return
         transport.writer = cast("asyncio.StreamWriter", _Gone())
         assert transport.handler is not None
         transport.handler.add_done_callback(lambda _: upstream.keep(route, link))
@@ -419,7 +422,8 @@ class Connection(ProxyConnectionHandler):
         self._handle(Breathed(command))
 
     def abort(self) -> None:
-        """Close the agent's end now."""
+        """Close the agent's end now, and with it what rests: its principal may be blocked."""
+        self._serving.resting.clear()
         if self.client in self.transports:
             self.close_connection(self.client)
 

@@ -85,7 +85,8 @@ class _Http(http_layers.HttpLayer):
     def _read_on(self, stream_id: int, target: connection.Server, *, readable: bool) -> Commands:
         """Let a target go on, or let it wait until the agent has read."""
         if target.alpn == b"h2":
-            yield from self.event_to_child(self.connections[target], Window(stream_id, readable))
+            if target in self.connections:
+                yield from self.event_to_child(self.connections[target], Window(stream_id, readable))
         else:
             set_readable(target, readable=readable)
 
@@ -123,7 +124,7 @@ class _Http(http_layers.HttpLayer):
         yield from self.event_to_child(client, events.Start())
 
     def _leave_idle(self, route: Route) -> Commands:
-        """Give up what serves nobody and goes elsewhere: only so many may be open, and the next would wait for ever."""
+        """Give up what serves nobody and goes elsewhere, since only so many may be open; forget what is closed."""
         ours = serving[self.context.client]
         busy = {each.context.server for each in self.of_agent()}
         for server in [each for each, known in ours.routes.items() if known != route and each.connected]:
@@ -131,6 +132,9 @@ class _Http(http_layers.HttpLayer):
                 rests = server in ours.resting
                 ours.resting.discard(server)
                 yield LetGo(server) if rests else commands.CloseConnection(server)
+        for server in [each for each in self.connections if isinstance(each, connection.Server)]:
+            if server not in ours.routes and server not in busy and server not in self.waiting_for_establishment:
+                del self.connections[server]  # it is closed, and nobody tells it anything any more
 
     def event_to_child(self, child: layer.Layer | HttpStream, event: events.Event) -> Commands:
         if isinstance(event, RequestTrailers | ResponseTrailers):

@@ -10,14 +10,15 @@ The names that a certificate must bear are checked by OpenSSL while it shakes ha
 """
 
 import asyncio
+import errno
+import os
 import ssl
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from doorward.gateway.route import Route
-from doorward.private_files import FileMark, file_mark
+from doorward.private_files import FileMark
 
 IDLE_S: Final = 3.0  # less than targets wait: many close after five seconds
 _MOST: Final = 64
@@ -40,7 +41,6 @@ class Link:
 
     reader: Reader
     writer: asyncio.StreamWriter
-    trust: FileMark | None  # of the file of authorities that vouched for the target
 
     @property
     def alpn(self) -> bytes:
@@ -67,8 +67,8 @@ class Upstream:
 
     async def open(self, route: Route, *, http2: bool) -> Link:
         """A link that waited, or a new one; raises OSError where there is none to be had."""
-        context, trust = self._context(route.ca, http2=http2) if route.is_tls else (None, None)
-        return self._take(route, trust) or await _dial(route, context, trust)
+        context = self._context(route, http2=http2) if route.is_tls else None
+        return self._take(route) or await _dial(route, context)
 
     def keep(self, route: Route, link: Link) -> None:
         """Let a link wait for the next request of its route; nobody else may read from it any more."""
@@ -92,11 +92,11 @@ class Upstream:
         for link in list(self._waiting):
             self._drop(link)
 
-    def _take(self, route: Route, trust: FileMark | None) -> Link | None:
+    def _take(self, route: Route) -> Link | None:
         """The link that waited least."""
         for link in [each for each, (known, _) in self._waiting.items() if known == route][::-1]:
             self._waiting.pop(link)[1].cancel()
-            if link.is_usable() and link.trust == trust:
+            if link.is_usable():
                 return link
             link.drop()
         return None
@@ -105,13 +105,14 @@ class Upstream:
         self._waiting.pop(link)[1].cancel()
         link.drop()
 
-    def _context(self, ca: str | None, *, http2: bool) -> tuple[ssl.SSLContext, FileMark | None]:
+    def _context(self, route: Route, *, http2: bool) -> ssl.SSLContext:
         """The context for an authority, made anew when its file changes; raises OSError where that cannot be read."""
-        trust = file_mark(Path(ca)) if ca else None
-        known = self._contexts.get((ca, http2))
-        if known is None or known[0] != trust:
-            known = self._contexts[ca, http2] = trust, _context(ca, http2=http2)
-        return known[1], trust
+        if route.ca is not None and route.trust is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), route.ca)
+        known = self._contexts.get((route.ca, http2))
+        if known is None or known[0] != route.trust:
+            known = self._contexts[route.ca, http2] = route.trust, _context(route.ca, http2=http2)
+        return known[1]
 
 
 def _context(ca: str | None, *, http2: bool) -> ssl.SSLContext:
@@ -126,7 +127,7 @@ def _context(ca: str | None, *, http2: bool) -> ssl.SSLContext:
     return context
 
 
-async def _dial(route: Route, context: ssl.SSLContext | None, trust: FileMark | None) -> Link:
+async def _dial(route: Route, context: ssl.SSLContext | None) -> Link:
     loop = asyncio.get_running_loop()
     reader = Reader(loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
@@ -142,4 +143,4 @@ async def _dial(route: Route, context: ssl.SSLContext | None, trust: FileMark | 
             ssl_handshake_timeout=_HANDSHAKE_S,
             ssl_shutdown_timeout=_GOODBYE_S,
         )
-    return Link(reader, asyncio.StreamWriter(transport, protocol, reader, loop), trust)
+    return Link(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
