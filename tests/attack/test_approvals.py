@@ -52,6 +52,21 @@ async def test_an_approval_is_used_once_across_a_restart_of_the_ledger(gateway: 
     assert len(target.got) == 1
 
 
+async def test_an_approval_that_was_used_in_vain_is_not_said_to_be_executed(
+    gateway: Gateway, target: RawTarget
+) -> None:
+    agent = await gateway.tunnel()
+    await held(agent, gateway)
+    await approve(gateway)
+    target._server.close()
+    answer = await agent.ask(DELETE)
+    assert (answer.problem["cause"], answer.problem["executed"]) == ("target-unreachable", "no")
+    again = (await agent.ask(DELETE)).problem
+    assert again["cause"] == "hold-used"
+    assert answer.problem["request"] in again["detail"]
+    assert "executed" not in again["detail"]
+
+
 @pytest.mark.parametrize(
     ("person", "groups"),
     [("alice", ("corp:owners",)), ("agent-7", ("corp:owners",)), ("bob", ()), ("bob", ("guests:owners", "owners"))],

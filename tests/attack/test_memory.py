@@ -125,6 +125,28 @@ async def test_closed_connections_to_targets_are_forgotten_while_the_agents_last
         (agent if isinstance(agent, Agent) else agent.agent).close()
 
 
+@pytest.mark.parametrize("version", ["http/1.1", "h2"])
+async def test_who_leaves_a_stream_that_would_end_by_closing_crashes_nothing(
+    gateway: Gateway, target: RawTarget, version: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its connection is closed for that, which is an end as well; it comes when the request is forgotten already."""
+    policy = policy_for(target)
+    del policy["masks"]
+    gateway.policy = gateway.read_policy(policy)
+    target.answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"
+    stream = await Streaming.begin(gateway, version, "/v1/a")
+    assert await stream.piece() == b"data: 1\n\n"
+    (stream.agent if isinstance(stream.agent, Agent) else stream.agent.agent).close()
+    outcome = await gateway.entry("request.outcome", cause="agent-left")
+    for _ in range(200):
+        if not gateway.listener._open:
+            break
+        await asyncio.sleep(0.01)
+    assert outcome.fields["executed"] == "yes"
+    assert len(gateway.entries("request.outcome")) == 1
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
 def kept() -> list[object]:
     """Flows and exchanges that are there, but for those of a CONNECT, which have no body."""
     flows = [each for each in gc.get_objects() if isinstance(each, http.HTTPFlow | Exchange)]

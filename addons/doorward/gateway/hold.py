@@ -79,9 +79,10 @@ class Hold:
         exchange.hold = hold = answer.hold
         if answer.outcome == "repeated":
             raise Conflict(
-                f"this very request was approved and executed as request {hold.used_by}",
+                f"the approval of this very request was used by request {hold.used_by}, whatever became of it",
                 cause="hold-used",
-                hint=f"do not repeat it; if it must happen again, wait {self._repeat_s} s for a new approval",
+                hint=f"do not repeat it; the answer to that request says whether it was executed; "
+                f"if it must happen again, wait {self._repeat_s} s for a new approval",
             )
         if hold.state is HoldState.OPEN:
             hold = exchange.hold = await self._wait(hold, flow.client_conn)

@@ -79,8 +79,10 @@ class _Http(http_layers.HttpLayer):
         if isinstance(agent, Http2Server):
             for stream_id, target in agent.pressure.relieved():
                 yield from self._read_on(stream_id, target, readable=True)
-        while self._dropped:
-            self._dropped.pop().forget()
+        for stream in self._dropped:
+            if stream._paused is None:  # else what was queued behind the drop is still being worked off
+                stream.forget()
+        self._dropped.clear()
 
     def _read_on(self, stream_id: int, target: connection.Server, *, readable: bool) -> Commands:
         """Let a target go on, or let it wait until the agent has read."""
