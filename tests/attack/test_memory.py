@@ -125,6 +125,19 @@ async def test_closed_connections_to_targets_are_forgotten_while_the_agents_last
         (agent if isinstance(agent, Agent) else agent.agent).close()
 
 
+async def test_nothing_is_left_of_attempts_to_reach_a_target(gateway: Gateway, target: RawTarget) -> None:
+    target._server.close()
+    agent = await Http2Agent.tunnel(gateway)
+    for _ in range(_TIMES):
+        answer = await agent.ask("GET", "/v1/a")
+        assert (answer.problem["cause"], answer.problem["executed"]) == ("target-unreachable", "no")
+    (connection,) = gateway.listener._open.values()
+    assert list(connection.transports) == [connection.client]
+    assert not connection._serving.routes
+    gc.collect()
+    assert len([each for each in gc.get_objects() if isinstance(each, HttpClient)]) <= 1
+
+
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
 async def test_who_leaves_a_stream_that_would_end_by_closing_crashes_nothing(
     gateway: Gateway, target: RawTarget, version: str, caplog: pytest.LogCaptureFixture

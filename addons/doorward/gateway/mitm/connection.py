@@ -310,8 +310,7 @@ class Connection(ProxyConnectionHandler):
         await self.handle_hook(ServerConnectHook(hook))
         route = self._serving.routes.get(server)
         if server.error or route is None:
-            self._serving.routes.pop(server, None)
-            self._handle(events.OpenConnectionCompleted(command, "not an address that was checked"))
+            self._not_opened(command, "not an address that was checked")
             return
         async with AsyncExitStack() as turn:
             try:
@@ -319,9 +318,7 @@ class Connection(ProxyConnectionHandler):
                 server.timestamp_start = time.time()
                 link = await self._plane.upstream.open(route, http2=self.client.alpn == b"h2")
             except (OSError, asyncio.CancelledError) as error:
-                server.error = "closed"
-                self._serving.routes.pop(server, None)
-                self._handle(events.OpenConnectionCompleted(command, "closed"))
+                self._not_opened(command, "closed")
                 if isinstance(error, asyncio.CancelledError):
                     raise
                 return
@@ -339,6 +336,15 @@ class Connection(ProxyConnectionHandler):
                 server.timestamp_end = time.time()
                 self._links.pop(server, None)
                 self._serving.routes.pop(server, None)
+
+    def _not_opened(self, command: commands.OpenConnection, error: str) -> None:
+        """Tell the layers, and forget the attempt: on a connection that lasts there may be many."""
+        server = command.connection
+        assert isinstance(server, connection.Server)
+        server.error = error
+        self._serving.routes.pop(server, None)
+        self.transports.pop(server, None)
+        self._handle(events.OpenConnectionCompleted(command, error))
 
     def _let_go(self, server: connection.Connection) -> None:
         """Hand the link over to whoever has the same route, once nobody here reads from it any more."""
