@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import pytest
 
 from doorward.core.recorded import RecordedFlow
 from doorward.pki.files import ROOT_FILE, create_root, ensure_intermediate
@@ -50,3 +51,19 @@ async def test_answers_over_tls_and_in_clear_and_an_end_with_connections_open(tm
                 assert answer.json() == {"email": "doorward-masked-0"}
             assert (await agent.post("https://billing.internal/v1/b")).json()["cause"] == "not-recorded"
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+@pytest.mark.parametrize("sent", [b"", b"Basic \xff", b"\xed\xa0\x80", b"Basic cmVwbGF5Og=="])
+@pytest.mark.parametrize("tunnel", [True, False])
+async def test_an_attack_with_bytes_that_are_no_text_gets_in_nowhere(tmp_path: Path, sent: bytes, tunnel: bool) -> None:
+    """mitmproxy goes on after a hook that raised, so a look at the password must not raise."""
+    async with replaying(tmp_path, named("a")) as running:
+        proxy = httpx.URL(running.proxy)
+        assert proxy.port is not None
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        what = b"CONNECT billing.internal:80" if tunnel else b"POST http://billing.internal/v1/a"
+        writer.write(what + b" HTTP/1.1\r\nHost: billing.internal\r\nContent-Length: 0\r\n")
+        writer.write((b"Proxy-Authorization: " + sent + b"\r\n" if sent else b"") + b"\r\n")
+        async with asyncio.timeout(20):
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 407")
+        writer.close()
