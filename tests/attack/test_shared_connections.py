@@ -300,3 +300,33 @@ async def test_an_authority_that_was_replaced_vouches_for_no_connection_of_an_op
             assert (answer.status, answer.problem["cause"]) == (502, "target-unreachable")
             assert answer.problem["executed"] == "no"
             assert len(target.got) == 2
+
+
+@pytest.mark.parametrize("where", ["the same tunnel", "another tunnel", "http2"])
+async def test_a_target_that_answers_and_reads_no_further_keeps_nobody_waiting(
+    gateway: Gateway, target: RawTarget, where: str
+) -> None:
+    """Its answer came before the end of the request: what was not taken would stand before the next one."""
+    target.reads_bodies = False
+    target.answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n"
+    body = b"x" * (12 << 20)
+    if where == "http2":
+        http2 = await Http2Agent.tunnel(gateway)
+        stream = await http2.begin("POST", "/v1/a", fields=[("content-length", str(len(body)))])
+        await http2.pour(stream, len(body))
+        http2.connection.end_stream(stream)
+        await http2.flush()
+        assert (await http2.read(stream)).status == 413
+        target.answer = OK
+        assert (await http2.ask("GET", "/v1/b")).status == 200
+    else:
+        agent = await gateway.tunnel()
+        await agent.send(get("/v1/a", f"Content-Length: {len(body)}", method="POST") + body)
+        assert (await agent.read()).status == 413
+        target.answer = OK
+        if where == "another tunnel":
+            agent.close()
+            assert await asked(gateway) == 200
+        else:
+            assert (await agent.ask(get("/v1/b"))).status == 200
+    assert target.connections == 2

@@ -15,6 +15,7 @@ class RawTarget:
     def __init__(self, tls: tuple[Path, Path] | None = None, host: str = "127.0.0.1") -> None:
         self.answer: bytes | Callable[[bytes], bytes] = OK
         self.then_close = False
+        self.reads_bodies = True
         self.got: list[bytes] = []  # requests, head and body, as they arrived
         self.left: list[bytes] = []  # what came behind them and is no whole request
         self.connections = 0
@@ -59,12 +60,14 @@ class RawTarget:
                 length = next(
                     (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
                 )
-                whole = head + await reader.readexactly(length)
+                whole = head + await reader.readexactly(length if self.reads_bodies else 0)
                 self.got.append(whole)
                 writer.write(self.answer(whole) if callable(self.answer) else self.answer)
                 await writer.drain()
                 if self.then_close:
                     return
+                if length and not self.reads_bodies:
+                    await asyncio.Event().wait()
         except asyncio.IncompleteReadError as error:
             self.left += [error.partial] if error.partial else []
         except OSError:

@@ -99,10 +99,11 @@ class Breathed(events.CommandCompleted):
 
 
 class Serving:
-    """An agent's connections to targets: their routes, and which of them rest between two requests."""
+    """An agent's connections to targets: their routes and links, and which of them rest between two requests."""
 
     def __init__(self) -> None:
         self.routes: dict[connection.Server, Route] = {}
+        self.links: dict[connection.Server, Link] = {}
         self.resting: set[connection.Server] = set()
 
 
@@ -158,7 +159,6 @@ class Connection(ProxyConnectionHandler):
         self._events: deque[events.Event] = deque()
         self._is_handling = False
         self._serving = serving.setdefault(self.client, Serving())
-        self._links: dict[connection.Server, Link] = {}
         self._unsent: dict[connection.Connection, list[bytes]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._guard = CrashGuard(plane, layers.modes.HttpProxy(self.layer.context))
@@ -327,14 +327,14 @@ class Connection(ProxyConnectionHandler):
             server.peername = link.writer.get_extra_info("peername")
             server.sockname = link.writer.get_extra_info("sockname")
             server.alpn = link.alpn
-            self._links[server] = link
+            self._serving.links[server] = link
             self.transports[server] = ConnectionIO(asyncio.current_task(), link.reader, link.writer)
             self._handle(events.OpenConnectionCompleted(command, None))
             try:
                 await self.handle_connection(server)
             finally:
                 server.timestamp_end = time.time()
-                self._links.pop(server, None)
+                self._serving.links.pop(server, None)
                 self._serving.routes.pop(server, None)
 
     def _not_opened(self, command: commands.OpenConnection, error: str) -> None:
@@ -349,7 +349,7 @@ class Connection(ProxyConnectionHandler):
     def _let_go(self, server: connection.Connection) -> None:
         """Hand the link over to whoever has the same route, once nobody here reads from it any more."""
         assert isinstance(server, connection.Server)
-        transport, link = self.transports[server], self._links.pop(server)
+        transport, link = self.transports[server], self._serving.links.pop(server)
         route, upstream = self._serving.routes[server], self._plane.upstream
         self._serving.resting.discard(server)
         if not link.is_usable():  # looked at now: what waits behind the answer may be read before the handler ends
@@ -363,7 +363,7 @@ class Connection(ProxyConnectionHandler):
     async def handle_hook(self, hook: commands.StartHook) -> None:
         """Call the hooks of the connection itself, which upstream waits for where it stands."""
         if isinstance(hook, ClientDisconnectedHook):
-            for server in self._serving.resting & self._links.keys():
+            for server in self._serving.resting & self._serving.links.keys():
                 self._let_go(server)
         subject = _subject(hook)
         try:

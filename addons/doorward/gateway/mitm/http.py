@@ -126,12 +126,12 @@ class _Http(http_layers.HttpLayer):
         yield from self.event_to_child(client, events.Start())
 
     def _leave_idle(self, route: Route) -> Commands:
-        """Give up what serves nobody and goes elsewhere, since only so many may be open; forget what is closed."""
+        """Give up what serves nobody and goes elsewhere, or is not fit any more; forget what is closed."""
         ours = serving[self.context.client]
         busy = {each.context.server for each in self.of_agent()}
-        for server in [each for each, known in ours.routes.items() if known != route and each.connected]:
-            if server not in busy:
-                rests = server in ours.resting
+        for server in [each for each in ours.routes if each.connected and each not in busy]:
+            rests = server in ours.resting
+            if ours.routes[server] != route or (rests and not ours.links[server].is_usable()):
                 ours.resting.discard(server)
                 yield LetGo(server) if rests else commands.CloseConnection(server)
         for server in [each for each in self.connections if isinstance(each, connection.Server)]:

@@ -49,8 +49,9 @@ class Link:
         return (handshake.selected_alpn_protocol() or "").encode() if handshake else b""
 
     def is_usable(self) -> bool:
-        """Whether both directions are open, and nothing came in between."""
-        return self.reader.is_quiet() and not self.writer.is_closing()
+        """Whether both directions are open, nothing came, and all was taken: an early answer leaves a rest."""
+        is_sent = self.writer.transport.get_write_buffer_size() == 0
+        return is_sent and self.reader.is_quiet() and not self.writer.is_closing()
 
     def drop(self) -> None:
         """Close it at once."""
