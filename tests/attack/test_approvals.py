@@ -61,7 +61,7 @@ async def test_an_approval_that_was_used_in_vain_is_not_said_to_be_executed(
     target._server.close()
     answer = await agent.ask(DELETE)
     assert (answer.problem["cause"], answer.problem["executed"]) == ("target-unreachable", "no")
-    again = (await agent.ask(DELETE)).problem
+    again = (await (await gateway.tunnel()).ask(DELETE)).problem
     assert again["cause"] == "hold-used"
     assert answer.problem["request"] in again["detail"]
     assert "executed" not in again["detail"]
