@@ -1,5 +1,6 @@
 """Targets that speak HTTP/2, where heads, trailers and bodies have other ways to hide in."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -118,3 +119,35 @@ async def test_a_secret_that_is_rotated_often_keeps_nobody_waiting(
         http2_gateway.credential.secret = f"an-entirely-other-secret-of-32-{number}"
         assert (await agent.ask("GET", "/v1/a")).status == 200
     assert len(http2_target.got) == 7
+
+
+async def test_a_request_that_is_late_ends_no_other_on_its_targets_connection(
+    http2_gateway: Gateway, http2_target: Http2Target
+) -> None:
+    http2_gateway.chain.answer_s = 1.0
+    http2_target.answer = Http2Answer(endless=True)
+    agent = await Http2Agent.tunnel(http2_gateway)
+    first = await agent.send("GET", "/v1/a")
+    await asyncio.sleep(0.5)  # between their deadlines
+    second = await agent.send("GET", "/v1/b")
+    for stream in (first, second):
+        problem = (await agent.read(stream)).problem
+        assert (problem["cause"], problem["executed"]) == ("target-timeout", "yes")
+    http2_target.answer = Http2Answer()
+    assert (await agent.ask("GET", "/v1/c")).status == 200
+    for cause, count in (("target-timeout", 2), (None, 1)):
+        found = [each for each in http2_gateway.entries("request.outcome") if each.fields["cause"] == cause]
+        assert len(found) == count
+
+
+async def test_a_target_that_says_nothing_at_all_gets_no_other_request_on_that_connection(
+    http2_gateway: Gateway, http2_target: Http2Target
+) -> None:
+    agent = await Http2Agent.tunnel(http2_gateway)
+    assert (await agent.ask("GET", "/v1/a")).status == 200
+    http2_gateway.chain.answer_s = 0.5
+    http2_target.is_silent = True
+    assert (await agent.ask("GET", "/v1/b")).problem["cause"] == "target-timeout"
+    http2_target.is_silent = False
+    assert (await agent.ask("GET", "/v1/c")).status == 200
+    assert http2_target.connections == 2

@@ -23,6 +23,7 @@ class Http2Answer:
     before: Sequence[Fields] = ()  # 1xx heads
     trailers: Fields = ()
     reset: bool = False  # instead of the end
+    endless: bool = False  # no end ever comes
 
 
 @dataclass
@@ -51,6 +52,8 @@ class Http2Target:
         self._context.load_cert_chain(*tls)
         self._context.set_alpn_protocols(["h2"])
         self.unsent: dict[int, int] = {}  # by stream: bytes of its answer for which there is no window yet
+        self.connections = 0
+        self.is_silent = False  # what comes now is not even read
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -72,6 +75,7 @@ class Http2Target:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self.connections += 1
         config = h2.config.H2Configuration(
             client_side=False, validate_outbound_headers=False, normalize_outbound_headers=False
         )
@@ -82,6 +86,8 @@ class Http2Target:
         try:
             writer.write(connection.data_to_send())
             while data := await reader.read(65536):
+                if self.is_silent:
+                    await asyncio.Event().wait()
                 for event in connection.receive_data(data):
                     match event:
                         case h2.events.RequestReceived(stream_id=at, headers=fields):
@@ -123,7 +129,7 @@ class Http2Target:
             connection.send_data(at, body[:size])
             body = body[size:]
         self.unsent[at] = len(body)
-        if body:
+        if body or answer.endless:
             answers[at] = (answer, body)
             return
         del answers[at]

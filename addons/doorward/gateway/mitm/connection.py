@@ -113,7 +113,7 @@ serving: WeakKeyDictionary[connection.Client, Serving] = WeakKeyDictionary()
 
 @dataclass
 class EndStream(events.Event):
-    """Ends one answer that streams, and no other of the connection; passed down through all layers."""
+    """Ends one answer, and no other of the connection; passed down through all layers."""
 
     flow: http.HTTPFlow
     error: DoorwardError
@@ -376,13 +376,17 @@ class Connection(ProxyConnectionHandler):
 
     def _is_late(self, flow: http.HTTPFlow) -> None:
         """Close the connection to a target that does not answer, in whichever state it is."""
-        del self._awaited[flow.id]
+        asked_s = self._awaited.pop(flow.id).when() - self._plane.answer_s
         late = TargetFailed(
             f"the target did not answer within {self._plane.answer_s:g} s",
             cause="target-timeout",
             hint="check whether it acted, then repeat",
         )
         self._plane.failed(flow, late)
+        link = self._serving.links.get(flow.server_conn)
+        if link is not None and link.alpn == b"h2" and link.reader.heard_s > asked_s:
+            self._handle(EndStream(flow, late))  # alone: the target is there, and others share the connection
+            return
         known = flow.server_conn in self.transports  # else it is still being opened, or waits for its turn
         route = self._plane.route(flow)
         for server in [server for server, of in self._serving.routes.items() if of == route]:

@@ -37,8 +37,15 @@ class StreamedAnswer(http_layers.HttpStream):
     def _handle_event(self, event: events.Event) -> Commands:
         if not isinstance(event, EndStream):
             yield from super()._handle_event(event)
-        elif event.flow is getattr(self, "flow", None) and self.server_state == self.state_stream_response_body:
+        elif event.flow is not getattr(self, "flow", None):
+            pass
+        elif self.server_state == self.state_stream_response_body:
             yield from self._cut(event.error)
+        elif self.server_state in (self.state_wait_for_response_headers, self.state_consume_response_body):
+            code = ErrorCode.CANCEL
+            yield http_layers.SendHttp(RequestProtocolError(self.stream_id, "late", code), self.context.server)
+            code = ErrorCode.GENERIC_SERVER_ERROR
+            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, "late", code))
 
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> Commands:
         """As upstream's; but a head that is refused does not wait for its body, which may have no end."""

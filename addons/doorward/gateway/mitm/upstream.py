@@ -15,7 +15,7 @@ import os
 import ssl
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from doorward.gateway.route import Route
 from doorward.private_files import FileMark
@@ -28,7 +28,14 @@ _GOODBYE_S: Final = 2.0
 
 
 class Reader(asyncio.StreamReader):
-    """As asyncio's; it can say whether nothing at all has come."""
+    """As asyncio's; it can say whether nothing at all has come, and when something came last."""
+
+    heard_s = 0.0  # by the clock of the loop
+
+    def feed_data(self, data: Any) -> None:
+        """As asyncio's."""
+        self.heard_s = self._loop.time()  # type: ignore[attr-defined]
+        super().feed_data(data)
 
     def is_quiet(self) -> bool:
         """Whether no byte waits, and neither end nor error came."""
