@@ -40,7 +40,7 @@ def test_paths_start_at_the_file() -> None:
 WRONG: dict[str, tuple[str, int, str]] = {
     "unknown key": ("workerz: 1\n", 5, "unknown key 'workerz'"),
     "unknown key below": ("hold:\n  wait: 1s\n  wate: 2s\n", 7, "unknown key 'hold.wate'"),
-    "a key for later": ("limits: {stream_event: 4MiB}\n", 5, "'limits.stream_event' is not supported yet"),
+    "a key for later": ("drain: {requests: 30s}\n", 5, "'drain' is not supported yet"),
     "a credential for later": ("credentials:\n  t:\n    client_cert: {cert: c}\n", 6, "missing"),
     "a key that is no text": ("1: 2\n", 5, "'1"),
     "a key twice": ("workers: 1\nworkers: 2\n", 6, "duplicate key"),

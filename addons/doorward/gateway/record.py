@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -101,7 +102,9 @@ class Record:
             return  # only the whole can be masked for the record
         while not _is_over(exchange, stream):
             await stream.copy.has_news.wait()
-            await asyncio.sleep(self._stream_lag_s / 2)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._stream_lag_s / 2):
+                    await stream.over.wait()
             async with stream.writing:
                 if _is_over(exchange, stream):
                     return  # the outcome takes the rest along
@@ -109,6 +112,7 @@ class Record:
                     await self._ledger.append(self._part(exchange, stream), timeout_s=self._stream_lag_s / 2)
                 except DoorwardError as error:
                     _log.error("request %s: a part of its answer could not be recorded: %s", exchange.id, error.cause)
+                    stream.copy.close()  # whether the record has the part is not known
                     stream.cut = Unavailable(
                         f"the record could not follow within {self._stream_lag_s:g} s",
                         cause="record-late",
@@ -134,7 +138,8 @@ class Record:
         elif stream is None or not stream.begun:
             await self._ledger.append(self._outcome(flow, exchange))
         else:
-            stream.copy.has_news.set()  # whoever follows it has nothing more to wait for
+            stream.over.set()  # whoever follows it has nothing more to wait for
+            stream.copy.has_news.set()
             async with stream.writing:
                 await self._ledger.append(*self._end_of_stream(exchange, stream))
         exchange.recorded = True
@@ -229,7 +234,7 @@ class Record:
 
 
 def _is_over(exchange: Exchange, stream: AnswerStream) -> bool:
-    return stream.ended or exchange.recorded or exchange.refusal is not None
+    return stream.ended or stream.over.is_set() or exchange.recorded or exchange.refusal is not None
 
 
 def _bodies(**named: bytes) -> dict[str, bytes]:

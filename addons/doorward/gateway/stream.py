@@ -101,6 +101,7 @@ class AnswerStream:
         self.copy = Copy(keep)
         self.parts = 0  # that the record has
         self.writing = asyncio.Lock()  # one part after the other, and the outcome behind them
+        self.over = asyncio.Event()  # its outcome is being written
         self.record_whole = record_whole
         self.moved_ns = time.monotonic_ns()  # when a piece came last
         self._redactor = redactor
