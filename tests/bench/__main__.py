@@ -8,12 +8,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.rows import LOADS, Result, throughput
+from tests.bench.rows import LOADS, PODLIST, ROWS, STALL, WORKERS, Result, masking, throughput, workers
 from tests.bench.sides import fdatasync_ms
 
 
 @click.command()
-@click.argument("rows", nargs=-1, type=click.Choice(sorted(LOADS)), metavar="[ROW]...")
+@click.argument("rows", nargs=-1, type=click.Choice(ROWS), metavar="[ROW]...")
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write one JSON object a line.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100))
 @click.option(
@@ -27,7 +27,15 @@ def bench(rows: tuple[str, ...], file: Path | None, rounds: int, seconds: float,
     with tempfile.TemporaryDirectory(prefix="dw-bench-", dir=under) as name:
         folder = Path(name)
         sync_ms = fdatasync_ms(folder)
-        results = throughput(rows or tuple(LOADS), folder, rounds=rounds, seconds=seconds)
+        wanted = rows or ROWS
+        results = []
+        if loads := [row for row in wanted if row in LOADS]:
+            results += throughput(loads, folder, rounds=rounds, seconds=seconds)
+        if WORKERS in wanted:
+            (folder / WORKERS).mkdir()
+            results.append(workers(folder / WORKERS, rounds=rounds, seconds=seconds))
+        if {PODLIST, STALL} & set(wanted):
+            results += [result for result in masking(rounds) if result.name in wanted]
     if file is None:
         _show(results, sync_ms)
         return
@@ -41,6 +49,9 @@ def bench(rows: tuple[str, ...], file: Path | None, rounds: int, seconds: float,
 def _show(results: list[Result], sync_ms: float) -> None:
     table = Table("row", "side", "requests/s", "p50 ms", "p99 ms", "CPU ms", "ratio", box=None)
     for result in results:
+        if not result.sides:
+            cells = ("", f"{result.ours:.1f}", "", "", f"{result.ratio:.2f} of {result.against}")
+            table.add_row(result.name, "doorward", *cells)
         for name, side in result.sides.items():
             ratio = f"{result.ratio:.2f} of {result.against}" if name == "doorward" else ""
             cpu = f"{side.cpu_ms:.2f}" if side.cpu_ms else ""

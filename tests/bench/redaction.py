@@ -1,19 +1,19 @@
 """How long a large body takes to mask, how long at a time, and how much memory that needs.
 
-    .venv/bin/python -m tests.bench.redaction [MEGABYTES]
-
-Measured in CPU time of the thread, so that other work on the machine does not count. If orjson is
-installed, its loads and dumps of the same bytes stand beside it; doorward itself does not use it.
+Measured in CPU time of the thread, so that other work on the machine does not count, beside orjson's loads
+and dumps of the same bytes. The rows `podlist-48mb` and `podlist-48mb-stall`; `tests.bench` runs them.
 """
 
-import importlib
 import json
 import random
-import sys
+import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from doorward.core.redaction.masks import Replacement, Replacer, sentinel_for
 from doorward.core.redaction.rules import FieldRule, compile_rules
@@ -103,26 +103,34 @@ def resident(what: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def main() -> None:
-    """Print the figures."""
-    body = document(int(sys.argv[1]) if len(sys.argv) > 1 else 48)
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """Medians over the rounds."""
+
+    ours_ms: float
+    theirs_ms: float  # orjson's loads and dumps
+    ratio: float
+    longest_step_ms: float
+    peak_bodies: float  # added memory at the peak, in sizes of the body
+
+
+def measure(rounds: int, megabytes: int = 48) -> Masked:
+    """Mask, and parse and write again, in turn."""
+    body = document(megabytes)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = resident("VmRSS")
-    runs = [in_steps(body)]
+    in_steps(body)
     peak = (resident("VmHWM") - before) / len(body)
-    runs += [in_steps(body) for _ in range(4)]
-    masked = sum(mask.count for mask in runs[0][2].masks)
-    total, longest = sorted(run[0] for run in runs)[2], sorted(run[1] for run in runs)[2]
-    print(f"{len(body) / 1e6:.1f} MB, {masked} values masked, {len(runs[0][2].pieces)} pieces")  # noqa: T201
-    print(f"in steps: {total:.0f} ms, longest step {longest:.2f} ms, peak memory {peak:.2f} bodies")  # noqa: T201
-    runs.clear()
-    try:
-        orjson = importlib.import_module("orjson")
-    except ImportError:
-        return
-    theirs = sorted(timed(lambda: orjson.dumps(orjson.loads(body)))[0] for _ in range(5))[2]
-    print(f"orjson loads and dumps: {theirs:.0f} ms; ratio {total / theirs:.2f}")  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()
+    ours, longest, theirs = [], [], []
+    for _ in range(rounds):
+        total, step, _ = in_steps(body)
+        ours.append(total)
+        longest.append(step)
+        theirs.append(timed(lambda: orjson.dumps(orjson.loads(body)))[0])
+    return Masked(
+        statistics.median(ours),
+        statistics.median(theirs),
+        statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True)),
+        statistics.median(longest),
+        peak,
+    )

@@ -4,9 +4,10 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.bench.redaction import measure
 from tests.bench.sides import cpu_s, doorward, mitmdump
 from tests.bench.tool import LoadTool, Measured, Route
 from tests.parts.certificates import TestAuthority
@@ -26,6 +27,12 @@ LOADS: Mapping[str, Load] = {
     "throughput-c16": Load(16),
     "tunnel": Load(4, tunnel=True),
 }
+
+
+WORKERS = "workers-2"
+PODLIST, STALL = "podlist-48mb", "podlist-48mb-stall"
+ROWS = (*LOADS, WORKERS, PODLIST, STALL)
+LONGEST_STALL_MS = 20.0  # what the loop may stand still
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,66 @@ def throughput(names: Sequence[str], folder: Path, *, rounds: int, seconds: floa
         routes = (Route("direct", authority.ca), theirs, ours)
         for route in routes:  # certificates are made, code paths are warm
             tool.run(route, target.address, connections=2, seconds=min(seconds, 1.0))
-        return [_row(tool, name, routes, target.address, rounds=rounds, seconds=seconds) for name in names]
+        return [
+            _row(
+                tool,
+                name,
+                routes,
+                target.address,
+                load=LOADS[name],
+                against="mitmdump",
+                rounds=rounds,
+                seconds=seconds,
+            )
+            for name in names
+        ]
 
 
-def _row(tool: LoadTool, name: str, routes: Sequence[Route], address: str, *, rounds: int, seconds: float) -> Result:
-    load = LOADS[name]
+def workers(folder: Path, *, rounds: int, seconds: float) -> Result:
+    """Two workers against one, sixteen connections, in turn; says little where the machine has two cores."""
+    tool, authority = LoadTool(folder), TestAuthority(folder)
+    with ExitStack() as stack:
+        target = tool.serve(*authority.pair("127.0.0.1"))
+        stack.callback(target.stop)
+        routes = []
+        for name, count in (("doorward", 2), ("one worker", 1)):
+            (folder / name).mkdir()
+            route, _ = stack.enter_context(doorward(target.address, authority.ca, folder / name, workers=count))
+            routes.append(replace(route, name=name))
+            tool.run(route, target.address, connections=2, seconds=min(seconds, 1.0))
+        return _row(
+            tool, WORKERS, routes, target.address, load=Load(16), against="one worker", rounds=rounds, seconds=seconds
+        )
+
+
+def masking(rounds: int) -> list[Result]:
+    """A list of 10,000 pods: CPU time against orjson's loads and dumps, and the longest step against what it may be."""
+    found = measure(rounds)
+    return [
+        Result(PODLIST, "ms", round(found.ours_ms, 1), "orjson", round(found.theirs_ms, 1), round(found.ratio, 3), {}),
+        Result(
+            STALL,
+            "ms",
+            round(found.longest_step_ms, 2),
+            "20 ms",
+            LONGEST_STALL_MS,
+            round(found.longest_step_ms / LONGEST_STALL_MS, 3),
+            {},
+        ),
+    ]
+
+
+def _row(
+    tool: LoadTool,
+    name: str,
+    routes: Sequence[Route],
+    address: str,
+    *,
+    load: Load,
+    against: str,
+    rounds: int,
+    seconds: float,
+) -> Result:
     runs: dict[str, list[tuple[Measured, float]]] = {route.name: [] for route in routes}
     for number in range(rounds):
         shift = number % len(routes)  # nobody is always first
@@ -80,14 +142,14 @@ def _row(tool: LoadTool, name: str, routes: Sequence[Route], address: str, *, ro
     sides = {each: _side(measured) for each, measured in runs.items()}
     ratios = [
         ours.per_second / theirs.per_second
-        for (ours, _), (theirs, _) in zip(runs["doorward"], runs["mitmdump"], strict=True)
+        for (ours, _), (theirs, _) in zip(runs["doorward"], runs[against], strict=True)
     ]
     return Result(
         name=name,
         unit="requests/s",
         ours=round(sides["doorward"].per_second, 1),
-        against="mitmdump",
-        theirs=round(sides["mitmdump"].per_second, 1),
+        against=against,
+        theirs=round(sides[against].per_second, 1),
         ratio=round(statistics.median(ratios), 3),
         sides=sides,
     )

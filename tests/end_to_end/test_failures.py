@@ -46,6 +46,17 @@ def test_a_killed_ledger_stops_traffic_until_it_is_back(provider: Provider, targ
         assert seqs == list(range(1, len(seqs) + 1))
 
 
+def test_a_request_waits_for_a_ledger_that_is_started_again(provider: Provider, target: Target) -> None:
+    with Deployment(provider, policy_for(target)) as deployment, deployment.agent() as agent:
+        assert agent.get("https://billing.internal/v1/x").status_code == 200
+        time.sleep(2.1)  # a part that lived so long is started again at once
+        (ledger,) = deployment.pids("ledger")
+        os.kill(ledger, signal.SIGKILL)
+        deployment.wait_for(lambda: ledger not in deployment.pids("ledger"))
+        assert agent.get("https://billing.internal/v1/x").status_code == 200
+        assert len(deployment.entries("request.intent")) == len(deployment.entries("request.outcome")) == 2
+
+
 def test_a_silent_ledger_means_503_and_nothing_dialled(provider: Provider, target: Target) -> None:
     with Deployment(provider, policy_for(target)) as deployment, deployment.agent() as agent:
         assert agent.get(URL).status_code == 200

@@ -75,3 +75,35 @@ async def test_a_cancelled_request_leaves_the_others_alone(worker: LedgerClient)
     await worker.close()
     with pytest.raises(Unavailable):
         await worker.append(intent("c"))
+
+
+async def noticed(client: LedgerClient) -> None:
+    for _ in range(500):
+        if not client.ready:
+            return
+        await asyncio.sleep(0.01)
+
+
+async def test_a_patient_request_waits_for_a_ledger_that_comes_back(ledger: RunningLedger) -> None:
+    client = LedgerClient(unix_connect(socket_path(ledger.runtime, Role.WORKER)), Role.WORKER, patience_s=20)
+    await client.start()
+    await ledger.stop()
+    await noticed(client)
+    waiting = asyncio.create_task(client.append(intent(), timeout_s=20))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await ledger.start()
+    assert (await waiting).seqs == (1,)
+    await client.close()
+
+
+async def test_patience_ends(ledger: RunningLedger) -> None:
+    client = LedgerClient(unix_connect(socket_path(ledger.runtime, Role.WORKER)), Role.WORKER, patience_s=0.05)
+    await client.start()
+    await ledger.stop()
+    await noticed(client)
+    with pytest.raises(Unavailable) as away:
+        await client.append(intent())
+    assert away.value.cause == "ledger-away"
+    await client.close()
+    await ledger.start()

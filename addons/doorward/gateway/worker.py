@@ -65,6 +65,7 @@ _LOCKED: dict[str, Any] = {
 _FILES_OF_A_CONNECTION = 6  # the agent's end, and up to five of the target (mitmproxy/proxy/server.py, max_conns)
 _FILES_BESIDE = 256
 _LEDGER_WAIT_S = 30.0
+_LEDGER_PATIENCE_S = 3.0  # of a request, while the ledger is started again; nothing of it has left
 _LOOK_AT_SECRETS_S = 1.0
 _REISSUE_LOOK_S = 3600.0
 
@@ -134,7 +135,7 @@ async def run_worker(
     key = load_key(deployment_key_file(settings))
     credentials = load_credentials(settings, key)
     async with AsyncExitStack() as stack:
-        ledger = LedgerClient(connect, Role.WORKER)
+        ledger = LedgerClient(connect, Role.WORKER, patience_s=_LEDGER_PATIENCE_S)
         stack.push_async_callback(ledger.close)
         await ledger.start(_LEDGER_WAIT_S)
         certificates, accept = _authority(settings)

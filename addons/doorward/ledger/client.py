@@ -2,8 +2,9 @@
 
 One client a process and role. It never blocks the loop, sends requests as they come
 without waiting for earlier ones, and connects again by itself, with growing pauses. While
-the ledger is away every request fails at once with Unavailable(cause="ledger-away"): what
-to refuse then is the caller's decision. A request whose answer got lost may still have
+the ledger is away a request waits as long as the client is told to be patient, since a ledger that died is
+back in a second, and then fails with Unavailable(cause="ledger-away"): what to refuse then is the
+caller's decision. A request whose answer got lost may still have
 been written; an intent of that sort has no outcome, and is reported as unknown.
 """
 
@@ -70,7 +71,9 @@ log = logging.getLogger(__name__)
 class LedgerClient:
     """A connection to the ledger that comes back; `await client.start()` first, `close()` at the end."""
 
-    def __init__(self, connect: Connect, role: Role) -> None:
+    def __init__(self, connect: Connect, role: Role, *, patience_s: float = 0.0) -> None:
+        """`patience_s`: how long a request waits for a ledger that is away, before it is sent."""
+        self._patience_s = patience_s
         self._connect = connect
         self._role = role
         self._stream: FrameStream | None = None
@@ -229,6 +232,9 @@ class LedgerClient:
             self._send_subscribe()
 
     async def _ask(self, frame: Request, timeout_s: float) -> Any:
+        if not self.ready and self._patience_s:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._welcomed.wait(), min(self._patience_s, timeout_s))
         if not self.ready or self._stream is None:
             raise _away("the ledger is away")
         if self._stream.is_slow:
