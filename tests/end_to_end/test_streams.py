@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -191,6 +192,25 @@ def test_what_a_killed_gateway_sent_is_in_the_record(deployment: Deployment, str
     told = deployment.command("flows", "show", deployment.flows()[0].request, "--bodies", "--why", "a test").stdout
     assert '{"n": 1}' in told
     assert "its end was never recorded" in told
+
+
+def test_a_stream_is_followed_while_it_runs(deployment: Deployment, stream_target: StreamTarget) -> None:
+    with deployment.agent() as agent, streaming(agent) as (_, pieces):
+        stream_target.send(EVENTS[0])
+        assert next(pieces) == EVENTS[0]
+        deployment.wait_for(lambda: deployment.flows() and deployment.flows()[0].parts == 1)
+        line = [sys.executable, "-m", "doorward", "--config", str(deployment.folder / "doorward.yaml")]
+        line += ["flows", "follow", deployment.flows()[0].request]
+        with subprocess.Popen(line, stdout=subprocess.PIPE) as follower:
+            assert follower.stdout is not None
+            assert follower.stdout.read(len(EVENTS[0])) == EVENTS[0]
+            for event in EVENTS[1:]:
+                stream_target.send(event)
+                assert next(pieces) == event
+            stream_target.end()
+            assert next(pieces, None) is None
+            assert follower.stdout.read() == b"".join(EVENTS[1:])
+            assert follower.wait(30) == 0
 
 
 def resident_bytes(pid: int) -> int:

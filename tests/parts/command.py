@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,17 @@ class Ran:
     code: object
     out: str
     err: str
+
+
+class _File(TextIOWrapper):
+    """What a shell puts in the place of standard output: text and bytes."""
+
+    def __init__(self) -> None:
+        self._kept = BytesIO()
+        super().__init__(self._kept, encoding="utf-8", newline="", write_through=True)
+
+    def getvalue(self) -> str:
+        return self._kept.getvalue().decode("utf-8", "backslashreplace")
 
 
 class _Screen(StringIO):
@@ -38,7 +49,7 @@ class Terminal:
 
     def run(self, *arguments: str, screen: bool = False) -> Ran:
         """Run `doorward ARGUMENTS`; with `screen` its standard output is a terminal, else a file."""
-        out, err = (_Screen() if screen else StringIO()), StringIO()
+        out, err = (_Screen() if screen else _File()), StringIO()
         with self._monkeypatch.context() as patch, _logging_kept():
             patch.setattr(sys, "argv", ["doorward", *arguments])
             patch.setattr(sys, "stdout", out)

@@ -102,6 +102,13 @@ class RecordReader:
             found.update((digest, body) for digest, body in zip(part, bodies, strict=True) if body is not None)
         return found
 
+    async def part(self, part: PartRow) -> bytes | None:
+        """Return the body of one part; None if it is not there any more. Recorded."""
+        if part.digest is None:
+            return b""
+        (body,) = await self._client.read_bodies([part.digest], reader=self._reader, why=self._why)
+        return body
+
     async def note_export(self, form: str, wanted: Mapping[str, Json], *, flows: int, size: int, sha256: str) -> None:
         """Record that an export was made; durable when it returns."""
         fields: dict[str, Json] = {
