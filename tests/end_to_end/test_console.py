@@ -317,9 +317,10 @@ async def test_deciding_twice_is_a_conflict(chromium: Browser, processes: Proces
     async with person(chromium, processes, "anna", "/") as page:
         await select(page, hold)
         await page.get_by_role("button", name="Resume").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Your reason").wait_for()  # it opens for what is still to be decided
         async with connected(processes, Role.CONSOLE) as other:
             await other.decide_hold(hold.id, person=BEN, verdict="deny", reason="no", digest=hold.digest)
-        dialog = page.get_by_role("dialog")
         await dialog.get_by_label("Your reason").fill("looks fine")
         await dialog.get_by_role("button", name="Approve").click()
         await expect(dialog).to_contain_text("The hold is denied: reload the page to see what became of it.")

@@ -18,8 +18,8 @@ from doorward.errors import DoorwardError, Refused, Unauthenticated, Unclear
 from doorward.gateway.admission import Admission
 from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
-from doorward.gateway.mitm.connection import Plane
 from doorward.gateway.mitm.http import HttpStream, http_layer, is_in_tunnel
+from doorward.gateway.mitm.plane import Plane
 from doorward.gateway.mitm.tls import Certificates, serve_listener
 from doorward.gateway.refuse import unknown_host
 from doorward.gateway.tunnels import Tunnels

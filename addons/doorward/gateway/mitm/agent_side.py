@@ -13,9 +13,9 @@ from mitmproxy.proxy.layers.http import _http1, _http2
 from mitmproxy.proxy.layers.http._events import ErrorCode, HttpEvent, ResponseProtocolError
 
 from doorward.errors import TooLarge
-from doorward.gateway.mitm.connection import Plane
 from doorward.gateway.mitm.faults import error_of, too_slow
 from doorward.gateway.mitm.heads import bad_request_head, without_empty_lines
+from doorward.gateway.mitm.plane import Plane
 from doorward.gateway.mitm.pressure import Pressure
 
 type Commands = layer.CommandGenerator[None]

@@ -35,9 +35,9 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpResponseHook
 
 from doorward.gateway.mitm.agent_side import Http1Server, Http2Server
-from doorward.gateway.mitm.connection import EndStream, LetGo, Plane, Tunnelled, serving
 from doorward.gateway.mitm.faults import error_of, too_many_bodies
 from doorward.gateway.mitm.heads import is_bad_answer_head, is_complete, status_of, without_empty_lines
+from doorward.gateway.mitm.plane import EndStream, LetGo, Plane, Tunnelled, serving
 from doorward.gateway.mitm.pressure import Http2Client, Window, set_readable
 from doorward.gateway.mitm.quick import quicken
 from doorward.gateway.mitm.stream import StreamedAnswer

@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 
 from doorward.errors import DoorwardError
-from doorward.gateway.mitm.connection import Breathe, EndStream, Plane
+from doorward.gateway.mitm.plane import Breathe, EndStream, Plane
 from doorward.gateway.stream import AnswerStream
 
 type Commands = layer.CommandGenerator[None]
