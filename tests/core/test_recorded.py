@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,10 @@ def test_no_bytes_make_it_fail(body: bytes) -> None:
 def test_the_first_header_of_a_name() -> None:
     message = Message((("X-A", "1"), ("x-a", "2")))
     assert (message.header("x-a"), message.header("x-b")) == ("1", None)
+
+
+def test_a_stream_without_an_end_is_said_to_have_none() -> None:
+    assert text_of(replace(FLOWS["whole"], duration_ms=None)) == "the answer streams, or its end was never recorded"
 
 
 def test_an_ordinary_flow_needs_no_words() -> None:

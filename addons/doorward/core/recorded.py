@@ -90,14 +90,14 @@ def text_of(flow: RecordedFlow) -> str:
         said.append(f"refused by the gateway ({flow.cause}); nothing was sent")
     elif flow.decision == "held":
         said.append(f"waits for a person (hold {flow.hold}); nothing was sent")
-    elif flow.executed == "yes" and flow.duration_ms is None:
-        said.append("the answer streams, or its end was never recorded")
     elif flow.executed == "unknown":
         said.append("sent, and whether the target acted is unknown")
     elif flow.cause is not None and flow.answered is not None:
         said.append(f"the answer was broken off ({flow.cause})")
     elif flow.cause is not None:
         said.append(f"the answer was not handed on ({flow.cause})")
+    elif flow.answered is not None and flow.duration_ms is None:
+        said.append("the answer streams, or its end was never recorded")
     for side, message in (("request", flow.asked), ("answer", flow.answered)):
         if message is not None and message.kept not in (Kept.WHOLE, Kept.NONE):
             said.append(f"body of the {side}: {message.kept}")
