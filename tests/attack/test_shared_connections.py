@@ -296,6 +296,7 @@ async def test_an_authority_that_was_replaced_vouches_for_no_connection_of_an_op
                 authority.ca.write_bytes(TestAuthority(tmp_path, "others").ca.read_bytes())
             else:
                 authority.ca.unlink()
+            await asyncio.sleep(0.02)  # it is looked at every few milliseconds
             answer = await agent.ask(get("/v1/a"))
             assert (answer.status, answer.problem["cause"]) == (502, "target-unreachable")
             assert answer.problem["executed"] == "no"

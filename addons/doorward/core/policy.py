@@ -10,7 +10,7 @@ explain` and the tests of a policy.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from doorward.core.body_conditions import BodyCondition, JsonBody
 from doorward.core.matching import PathPattern, loose_key, method_for_rules, readings_of
@@ -18,6 +18,7 @@ from doorward.core.redaction.rules import Replacement
 from doorward.model import Action, Approvers, Ask, Decision, Principal, Risk, Target, Verdict
 
 DEFAULT_DENY = "default deny"
+_MOST_NARROWED = 256  # an agent may make up methods
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +119,13 @@ class Match:
     to: Principals | None = None
     body: tuple[BodyCondition, ...] = ()
 
+    def may_mean(self, target: str, method: str) -> bool:
+        """Whether target and method leave it open that a request is meant."""
+        return (self.targets is None or target in self.targets) and (self.methods is None or method in self.methods)
+
     def catches(self, asked: Asked, risk: Risk) -> bool:
         """Whether the action is meant, or may be meant; `risk` is what the roles made of it."""
-        if self.targets is not None and asked.target not in self.targets:
-            return False
-        if self.methods is not None and asked.method not in self.methods:
+        if not self.may_mean(asked.target, asked.method):
             return False
         if self.paths is not None and not _any_matches(self.paths, asked.readings):
             return False
@@ -193,6 +196,15 @@ class MaskRule:
         return bool(self.fields or self.texts)
 
 
+class Narrowed(NamedTuple):
+    """What of a policy can concern one target and method."""
+
+    bindings: tuple[tuple[Principals, Role], ...]
+    denies: tuple[DenyRule, ...]
+    holds: tuple[HoldRule, ...]
+    masks: tuple[MaskRule, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyTest:
     """One line of `tests:`: a request as an agent would send it, and what must come of it."""
@@ -220,11 +232,30 @@ class Policy:
     tests: tuple[PolicyTest, ...] = ()
     owners: Mapping[str, str] = field(default_factory=dict)  # agent -> person, both qualified
     digest: str = ""  # SHA-256 over the texts; see core.policy_file
+    _narrowed: dict[tuple[str, str], Narrowed] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def target_for(self, host: str, port: int) -> Target | None:
         """The target for which agents ask by this host and port; None where there is none."""
         asked = (host.lower(), port)
         return next((target for target in self.targets.values() if asked in target.hosts), None)
+
+    def narrowed(self, target: str, method: str) -> Narrowed:
+        """The rules that a request by this method to this target can meet; remembered."""
+        known = self._narrowed.get((target, method))
+        if known is None:
+            if len(self._narrowed) >= _MOST_NARROWED:
+                self._narrowed.clear()
+            known = self._narrowed[target, method] = Narrowed(
+                bindings=tuple(
+                    (binding.principals, self.roles[binding.role])
+                    for binding in self.bindings
+                    if binding.target == target
+                ),
+                denies=tuple(rule for rule in self.denies if rule.match.may_mean(target, method)),
+                holds=tuple(rule for rule in self.holds if rule.match.may_mean(target, method)),
+                masks=tuple(rule for rule in self.masks if rule.match.may_mean(target, method)),
+            )
+        return known
 
     def mask_rules(self, names: Collection[str]) -> tuple[MaskRule, ...]:
         """The mask rules that a decision names."""
@@ -242,22 +273,19 @@ class Policy:
 def decide(policy: Policy, principal: Principal, action: Action, body: bytes) -> Decision:
     """Decide one action; `body` is the request's, decoded from its content coding."""
     asked = _asked(principal, action, body)
-    bound = [
-        policy.roles[binding.role]
-        for binding in policy.bindings
-        if binding.target == action.target and binding.principals.include(principal)
-    ]
+    rules = policy.narrowed(asked.target, asked.method)
+    bound = [role for principals, role in rules.bindings if principals.include(principal)]
     roles = sorted({role.name for role in bound if any(rule.allows(asked) for rule in role.rules)})
     risk = max([action.risk, *(rule.raises(asked) for role in bound for rule in role.rules if rule.raise_risk)])
-    if denies := sorted(rule.name for rule in policy.denies if rule.match.catches(asked, risk)):
+    if denies := sorted(rule.name for rule in rules.denies if rule.match.catches(asked, risk)):
         return Decision(
             Verdict.DENY, f"denied by {', '.join(denies)}", tuple(f"deny {name}" for name in denies), risk=risk
         )
     if not roles:
         reason = _why_not(principal, action, sorted({role.name for role in bound}))
         return Decision(Verdict.DENY, reason, (DEFAULT_DENY,), risk=risk)
-    masks = tuple(sorted(mask.name for mask in policy.masks if mask.match.catches(asked, risk)))
-    holds = sorted((rule for rule in policy.holds if rule.match.catches(asked, risk)), key=lambda rule: rule.name)
+    masks = tuple(sorted(mask.name for mask in rules.masks if mask.match.catches(asked, risk)))
+    holds = sorted((rule for rule in rules.holds if rule.match.catches(asked, risk)), key=lambda rule: rule.name)
     names = (*(f"role {name}" for name in roles), *(f"hold {rule.name}" for rule in holds))
     if not holds:
         return Decision(Verdict.ALLOW, f"allowed by {', '.join(roles)}", names, masks=masks, risk=risk)

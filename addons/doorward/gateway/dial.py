@@ -22,7 +22,7 @@ from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.route import Route
 from doorward.model import Target
-from doorward.private_files import file_mark
+from doorward.private_files import FileMark, file_mark
 
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -34,6 +34,7 @@ _METADATA = frozenset(
     )
 )
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1: an IPv4 address in the last four bytes
+_TRUSTED_S = 0.005
 _REMEMBERED_S = 5.0  # an answer of the name server
 
 
@@ -43,6 +44,7 @@ class Dial:
     def __init__(self, exchanges: Exchanges, own_listeners: Callable[[], Sequence[tuple[str, int]]]) -> None:
         self.exchanges = exchanges
         self._own_listeners = own_listeners
+        self._trusted: dict[str, tuple[float, FileMark | None]] = {}
         self._remembered: dict[tuple[str, int], tuple[float, str]] = {}
         self._checked: WeakKeyDictionary[connection.Client, set[tuple[str, int]]] = WeakKeyDictionary()
 
@@ -71,13 +73,21 @@ class Dial:
             host=target.host,
             is_tls=target.scheme == "https",
             ca=target.ca,
-            trust=file_mark(Path(target.ca)) if target.ca else None,
+            trust=self._trust(target.ca) if target.ca else None,
             credential=target.credential,
             generation=exchange.generation,
             principal=exchange.action.principal.name,
         )
         self._checked.setdefault(flow.client_conn, set()).add((address, target.port))
         flow.request.data.host = address
+
+    def _trust(self, ca: str) -> FileMark | None:
+        """The state of an authority's file, as of some milliseconds ago."""
+        now_s = time.monotonic()
+        known = self._trusted.get(ca)
+        if known is None or now_s - known[0] >= _TRUSTED_S:
+            known = self._trusted[ca] = now_s, file_mark(Path(ca))
+        return known[1]
 
     def server_connect(self, opening: ServerConnectionHookData) -> None:
         """The last look before a socket is opened."""

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import connection
 from mitmproxy.coretypes.multidict import _MultiDict
-from mitmproxy.http import Headers, MessageData
+from mitmproxy.http import Headers, MessageData, Request, Response
 
 from doorward.gateway.mitm import quick
 
 READ = {
     quick._stock_init: {"4d53696a5f9f6670"},
     quick._stock_post_init: {"f65088e210cd9cc1"},
+    quick._stock_expected_size: {"bf258f07286cf770"},
     Headers.get_all: {"367b3317bc2ba45c"},
     Headers._reduce_values: {"d808a4075a1f266d"},
     _MultiDict.__getitem__: {"482e7414c932e3e8"},
@@ -60,6 +61,37 @@ def test_fields_that_change_are_looked_at_anew() -> None:
     assert [quick._get(each, "b") for each in (made, copied)] == ["3", "4"]
     made.set_state(((b"C", b"5"),))
     assert quick._get(made, "c") == "5"
+
+
+HEADS = st.lists(
+    st.sampled_from([
+        (b"Content-Length", b"5"), (b"Content-Length", b"x"), (b"Transfer-Encoding", b"chunked"),
+        (b"transfer-encoding", b"gzip"), (b"A", b"b"),
+    ]),
+    max_size=3,
+)  # fmt: skip
+
+
+def size(work: Callable[..., int | None], *messages: object) -> object:
+    try:
+        return work(*messages)
+    except ValueError:
+        return "malformed"
+
+
+@given(HEADS, HEADS, st.sampled_from(["GET", "HEAD", "POST"]), st.sampled_from([200, 204, 304, 103]))
+def test_the_length_of_a_body_is_what_upstream_says(
+    asked: list[tuple[bytes, bytes]], said: list[tuple[bytes, bytes]], method: str, status: int
+) -> None:
+    request, response = Request.make(method, "http://a/"), Response.make(status)
+    request.headers, response.headers = Headers(asked), Headers(said)
+    for messages in ((request,), (request, response), (request, response)):
+        assert size(quick._expected_size, *messages) == size(quick._stock_expected_size, *messages)
+    response.headers["content-length"] = "7"
+    response.status_code = 200
+    request.method = "GET"
+    for messages in ((request, response), (request,)):
+        assert size(quick._expected_size, *messages) == size(quick._stock_expected_size, *messages)
 
 
 def test_names_of_flows_differ() -> None:

@@ -128,6 +128,10 @@ class _Http(http_layers.HttpLayer):
     def _leave_idle(self, route: Route) -> Commands:
         """Give up what serves nobody and goes elsewhere, or is not fit any more; forget what is closed."""
         ours = serving[self.context.client]
+        if len(ours.routes) == 1 and len(self.connections) == 2:  # the everyday case: one target, and it may go on
+            ((server, known),) = ours.routes.items()
+            if known == route and (server not in ours.resting or ours.links[server].is_usable()):
+                return
         busy = {each.context.server for each in self.of_agent()}
         for server in [each for each in ours.routes if each.connected and each not in busy]:
             rests = server in ours.resting

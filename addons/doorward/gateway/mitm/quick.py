@@ -14,7 +14,8 @@ from typing import Any
 from uuid import UUID
 
 from mitmproxy import connection, flow
-from mitmproxy.http import Headers, MessageData
+from mitmproxy.http import Headers, MessageData, Request, Response
+from mitmproxy.net.http import http1
 from mitmproxy.utils.strutils import always_bytes
 
 
@@ -24,11 +25,13 @@ def quicken() -> None:
     Headers.__init__ = _init  # type: ignore[method-assign]
     Headers.get = _get  # type: ignore[method-assign,assignment]
     Headers.__contains__ = _contains  # type: ignore[method-assign,assignment]
+    http1.expected_http_body_size = _expected_size
     for module in (flow, connection):
         vars(module)["uuid"] = SimpleNamespace(uuid4=_name)
 
 
 _stock_init = Headers.__init__
+_stock_expected_size = http1.expected_http_body_size
 _stock_post_init = MessageData.__post_init__
 
 
@@ -71,6 +74,18 @@ def _by_name(headers: Headers) -> Mapping[bytes, str]:
 def _lower(key: str | bytes) -> bytes:
     name: bytes = always_bytes(key, "utf-8", "surrogateescape")
     return name.lower()
+
+
+def _expected_size(request: Request, response: Response | None = None) -> int | None:
+    """As upstream's, which reads the same head again at each step; raises ValueError as it does."""
+    message = response or request
+    state = (message.headers.fields, request.data.method, response.data.status_code if response else 0)
+    known: tuple[tuple[object, bytes, int], int | None] | None = vars(message).get("_expected_size")
+    if known is not None and known[0][0] is state[0] and known[0][1:] == state[1:]:
+        return known[1]
+    size = _stock_expected_size(request, response)
+    vars(message)["_expected_size"] = state, size
+    return size
 
 
 _chance = random.Random()  # noqa: S311 # tells flows apart within this process; nothing rests on it
