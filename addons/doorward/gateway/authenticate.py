@@ -63,7 +63,8 @@ class Authenticate:
             label, token = _presented(flow.request.headers)
         else:
             label, token = tunnel.label, tunnel.token
-        flow.request.headers.pop(_HEADER, None)
+        if _HEADER in flow.request.headers:
+            flow.request.headers.pop(_HEADER)
         exchange.label = label
         exchange.token = self._verifier.remembered(token, self._now())
         if exchange.token is None:

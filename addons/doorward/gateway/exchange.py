@@ -37,6 +37,7 @@ def _eight_bytes() -> Iterator[str]:
 
 
 _chance = _eight_bytes()
+_BESIDE = "doorward_exchange"  # asked for some twenty times a request: a weak reference to look up by costs more
 
 
 @dataclass(slots=True)
@@ -103,9 +104,10 @@ class Exchanges:
 
     def of(self, flow: http.HTTPFlow) -> Exchange:
         """The flow's exchange, begun at first sight."""
-        exchange = self._by_flow.get(flow)
+        exchange: Exchange | None = vars(flow).get(_BESIDE)  # what a flow serialises is named, and this is not
         if exchange is None:
             exchange = self._by_flow[flow] = Exchange(client=str(flow.client_conn.peername[0]))
+            vars(flow)[_BESIDE] = exchange
         return exchange
 
     def of_principal(self, name: str) -> list[tuple[http.HTTPFlow, Exchange]]:

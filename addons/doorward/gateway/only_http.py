@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mitmproxy import connection, http, tls
 from mitmproxy.net.tls import starts_like_tls_record
-from mitmproxy.proxy import layer, layers
+from mitmproxy.proxy import layer
 
 from doorward.core.policy import Policy
 from doorward.errors import DoorwardError, Refused, Unauthenticated, Unclear
@@ -20,7 +20,7 @@ from doorward.gateway.exchange import Exchange, Exchanges
 from doorward.gateway.guard import request_step
 from doorward.gateway.mitm.http import HttpStream, http_layer, is_in_tunnel
 from doorward.gateway.mitm.plane import Plane
-from doorward.gateway.mitm.tls import Certificates, serve_listener
+from doorward.gateway.mitm.tls import AgentTls, Certificates, serve_listener
 from doorward.gateway.refuse import unknown_host
 from doorward.gateway.tunnels import Tunnels
 
@@ -65,7 +65,7 @@ class OnlyHttp:
             return
         may_be_tls = self._listener is not None if to_proxy else isinstance(at.layers[-1], HttpStream)
         if may_be_tls and starts_like_tls_record(first):
-            asked.layer = layers.ClientTLSLayer(at)
+            asked.layer = AgentTls(at)
         else:
             asked.layer = http_layer(self._plane, at, in_tunnel=is_in_tunnel(at))
 

@@ -168,7 +168,7 @@ async def test_a_secret_that_is_rotated_during_a_stream_is_stopped_before_and_af
 
 @both
 async def test_a_head_that_cannot_be_cleared_is_refused_before_the_body_ends(
-    gateway: Gateway, events: RawTarget, version: str
+    gateway: Gateway, events: RawTarget, version: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     events.answer = EVENTS.replace(b"\r\n\r\n", b"\r\n%b: 1\r\n\r\n" % SECRET.encode()) + chunk(b"data: first\n\n")
     if version == "h2":
@@ -179,6 +179,7 @@ async def test_a_head_that_cannot_be_cleared_is_refused_before_the_body_ends(
     assert b"first" not in answer.body
     outcome = await gateway.entry("request.outcome", cause="echo")
     assert outcome.fields["status"] == 502
+    assert "raised" not in caplog.text  # other requests of the connection go on
 
 
 async def test_an_echo_in_the_head_is_replaced(gateway: Gateway, events: RawTarget) -> None:

@@ -57,6 +57,7 @@ class StreamedAnswer(http_layers.HttpStream):
                 RequestProtocolError(self.stream_id, "refused", ErrorCode.CANCEL), self.context.server
             )
             yield from self.send_response()
+            self.server_state = self.state_errored  # what of its body is here already is dropped
         elif not event.end_stream:
             self.server_state = self.state_consume_response_body
             yield from self.check_body_size(False)

@@ -13,12 +13,42 @@ from typing import Any
 from cryptography import x509
 from mitmproxy import certs, tls
 from mitmproxy.net import tls as net_tls
+from mitmproxy.proxy import commands, context, events, layer, layers
 from OpenSSL import SSL
 
 from doorward.errors import Misconfigured
 from doorward.private_files import read_private
 
 _STORE_NAME = "mitmproxy"
+
+
+class AgentTls(layers.ClientTLSLayer):
+    """As upstream's; what answers one event is encrypted at once: a head and its body are one record."""
+
+    def __init__(self, at: context.Context) -> None:
+        super().__init__(at)
+        self._unsent: list[bytes] = []
+
+    def event_to_child(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """Hand the event on, then send what it brought about."""
+        yield from super().event_to_child(event)
+        yield from self._flush()
+
+    def send_data(self, data: bytes) -> layer.CommandGenerator[None]:
+        """Keep it until the event is handled."""
+        self._unsent.append(data)
+        yield from ()
+
+    def send_close(self, command: commands.CloseConnection) -> layer.CommandGenerator[None]:
+        """What was said before leaves before."""
+        yield from self._flush()
+        yield from super().send_close(command)
+
+    def _flush(self) -> layer.CommandGenerator[None]:
+        if self._unsent:
+            data = b"".join(self._unsent)
+            self._unsent.clear()
+            yield from super().send_data(data)
 
 
 class Certificates:
