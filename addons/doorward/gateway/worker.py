@@ -282,7 +282,7 @@ def _collect_rarely() -> None:
     """Leave what is there for good out of garbage collection, and look at the rest less often: it costs a tenth."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(20_000, 5, 5)
 
 
 def _publish(settings: Settings, address: str) -> None:
