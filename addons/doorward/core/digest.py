@@ -7,7 +7,6 @@ are what the gateway overwrites and what changes nothing at the target. It decid
 by the gateway before it holds or records an action.
 """
 
-import hashlib
 import hmac
 from operator import itemgetter
 
@@ -40,4 +39,4 @@ def action_digest(key: bytes, action: Action, *, credential: str | None, generat
         "body": action.body_digest,
         "epoch": epoch,
     }
-    return hmac.new(key, canonical_bytes(document), hashlib.sha256).hexdigest()
+    return hmac.digest(key, canonical_bytes(document), "sha256").hex()

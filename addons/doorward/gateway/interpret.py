@@ -165,9 +165,9 @@ def _point_at(request: http.Request, target: Target) -> None:
     request.data.host = target.host
     request.data.port = target.port
     request.data.authority = authority.encode() if request.is_http2 else b""
-    request.headers.pop("host", None)
-    if not request.is_http2:
-        request.headers.insert(0, "Host", authority)
+    others = tuple(field for field in request.headers.fields if field[0].lower() != b"host")
+    host = () if request.is_http2 else ((b"Host", authority.encode()),)
+    request.headers = http.Headers((*host, *others))
 
 
 def _forward(request: http.Request, action: Action) -> None:

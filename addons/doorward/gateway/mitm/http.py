@@ -228,16 +228,19 @@ class _Stream(StreamedAnswer):
         )
 
     def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
+        """As upstream's, whose own look is left to it only where ours found something."""
         if request:
-            problem = http_layers.validate_request(self.mode, self.flow.request, True)
-            if problem:
-                self.plane.failed(self.flow, error_of(ErrorCode.REQUEST_VALIDATION_FAILED))
+            if not http_layers.validate_request(self.mode, self.flow.request, True):
+                return False
+            self.plane.failed(self.flow, error_of(ErrorCode.REQUEST_VALIDATION_FAILED))
         else:
             assert self.flow.response
             try:
                 validate_headers(self.flow.response)
             except ValueError:
                 self.plane.failed(self.flow, error_of(ErrorCode.RESPONSE_VALIDATION_FAILED))
+            else:
+                return False
         return (yield from super().check_invalid(request))
 
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:

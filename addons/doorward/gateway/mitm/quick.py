@@ -24,6 +24,7 @@ def quicken() -> None:
     MessageData.__post_init__ = _take_as_typed  # type: ignore[method-assign]
     Headers.__init__ = _init  # type: ignore[method-assign]
     Headers.get = _get  # type: ignore[method-assign,assignment]
+    Headers.get_all = _get_all  # type: ignore[method-assign]
     Headers.__contains__ = _contains  # type: ignore[method-assign,assignment]
     http1.expected_http_body_size = _expected_size
     for module in (flow, connection):
@@ -31,6 +32,7 @@ def quicken() -> None:
 
 
 _stock_init = Headers.__init__
+_stock_get_all = Headers.get_all
 _stock_expected_size = http1.expected_http_body_size
 _stock_post_init = MessageData.__post_init__
 
@@ -50,6 +52,13 @@ def _init(self: Headers, fields: Iterable[tuple[Any, Any]] = (), **headers: Any)
 
 def _get(self: Headers, key: str | bytes, default: Any = None) -> Any:
     return _by_name(self).get(_lower(key), default)
+
+
+def _get_all(self: Headers, name: str | bytes) -> list[str]:
+    wanted = _lower(name)
+    if wanted not in _by_name(self):
+        return []
+    return [value.decode("utf-8", "surrogateescape") for field, value in self.fields if field.lower() == wanted]
 
 
 def _contains(self: Headers, key: object) -> bool:
