@@ -157,7 +157,7 @@ def test_a_stream_that_the_record_cannot_follow_ends(deployment: Deployment, str
             begun = time.monotonic()
             with pytest.raises(httpx.RemoteProtocolError):
                 next(pieces)
-            assert time.monotonic() - begun < 10  # `stream_lag` is a second; then its outcome is not waited for long
+            assert time.monotonic() - begun < 20  # `stream_lag` is a second; then its outcome is not waited for long
         finally:
             os.kill(ledger, signal.SIGCONT)
 
