@@ -57,10 +57,10 @@ async def test_a_record_that_cannot_follow_ends_the_stream(
     streaming = await Streaming.begin(gateway, version)
     append = gateway.client.append
 
-    async def late(*entries: Any, timeout_s: float = 5) -> Any:
+    async def late(*entries: Any, **options: Any) -> Any:
         if entries[0].kind == "stream.part" and len(entries) == 1:
             raise Unavailable("the ledger is away", cause="ledger-away")
-        return await append(*entries, timeout_s=timeout_s)
+        return await append(*entries, **options)
 
     monkeypatch.setattr(gateway.client, "append", late)
     events.writers[0].write(chunk(b"data: 1\n\n"))

@@ -172,7 +172,7 @@ async def test_an_answer_with_a_thousand_masked_fields_has_an_outcome(gateway: G
 
 
 async def test_a_client_that_cannot_write_is_unavailable(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def full(*_: object) -> None:
+    async def full(*_: object, **__: object) -> None:
         raise Unavailable("the disk is full", cause="disk-full", hint="make room")
 
     flow = flow_for(await tunnelled(gateway))

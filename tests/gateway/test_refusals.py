@@ -81,7 +81,7 @@ async def test_a_window_that_is_cut_short_loses_no_count(
         await refuse(counting, cause="other")
     real = worker.append
 
-    async def hang(*_: object) -> None:
+    async def hang(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(worker, "append", hang)

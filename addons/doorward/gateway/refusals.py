@@ -30,8 +30,8 @@ _MOST_PLACES = 1000  # beyond, places are counted together
 class EntryLedger(Protocol):
     """The part of the ledger that entries go through."""
 
-    async def append(self, *entries: NewEntry) -> Appended:
-        """Durable when it returns."""
+    async def append(self, *entries: NewEntry, patience_s: float | None = None) -> Appended:
+        """Durable when it returns; `patience_s`: how long to wait for a ledger that is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Refusals:
             if place.kind == "request.refused":
                 fields = {"request": None, "verb": None, "rules": [], "status": None}
             try:
-                await self._ledger.append(_entry(place, count, fields, {}))
+                await self._ledger.append(_entry(place, count, fields, {}), patience_s=0)
             except DoorwardError as error:
                 _log.error("%s refusals wait for the ledger: %s", count, error.cause)
                 return
@@ -101,7 +101,7 @@ class Refusals:
             return
         self._known.add(place)
         try:
-            await self._ledger.append(_entry(place, 1, fields, bodies))
+            await self._ledger.append(_entry(place, 1, fields, bodies), patience_s=0)  # it is told again later
         except DoorwardError as error:
             _log.error("a refusal waits for the ledger: %s", error.cause)
             self._more[place] += 1

@@ -120,14 +120,14 @@ class LedgerClient:
                 await self._task
             self._task = None
 
-    async def append(self, *entries: NewEntry, timeout_s: float = 5) -> Appended:
+    async def append(self, *entries: NewEntry, timeout_s: float = 5, patience_s: float | None = None) -> Appended:
         """Write entries in one transaction, and return when they are durable.
 
         Raises Unavailable (`ledger-away`, `disk-full`, `ledger-failed`), Conflict if the state
         of a hold forbids it, Refused if the role may not write it or its form is wrong.
         """
         frames = [NewEntryFrame(e.kind, dict(e.fields), dict(e.bodies)) for e in entries]
-        answer = await self._ask(Append(next(self._ids), frames), timeout_s)
+        answer = await self._ask(Append(next(self._ids), frames), timeout_s, patience_s)
         return Appended(answer.seqs, answer.time)
 
     async def open_hold(self, request: HoldRequest, timeout_s: float = 5) -> HoldAnswer:
@@ -231,10 +231,11 @@ class LedgerClient:
         if self.ready and len(self._subscribers) == 1:
             self._send_subscribe()
 
-    async def _ask(self, frame: Request, timeout_s: float) -> Any:
-        if not self.ready and self._patience_s:
+    async def _ask(self, frame: Request, timeout_s: float, patience_s: float | None = None) -> Any:
+        patience_s = min(self._patience_s if patience_s is None else patience_s, timeout_s)
+        if not self.ready and patience_s:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._welcomed.wait(), min(self._patience_s, timeout_s))
+                await asyncio.wait_for(self._welcomed.wait(), patience_s)
         if not self.ready or self._stream is None:
             raise _away("the ledger is away")
         if self._stream.is_slow:
