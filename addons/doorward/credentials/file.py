@@ -11,7 +11,7 @@ from typing import Final
 from doorward.credentials.secret import Secret, parse_secret
 from doorward.private_files import FileMark, file_mark, read_private
 
-LOOK_AGAIN_S: Final = 0.005
+LOOK_AGAIN_S: Final = 0.001
 
 
 class FileSecret:
@@ -23,7 +23,7 @@ class FileSecret:
         self._looked_s = 0.0
 
     def changed(self) -> bool:
-        """Whether `read` may now give another secret, or fail; as of some milliseconds ago."""
+        """Whether `read` may now give another secret, or fail; as of a millisecond ago."""
         if self._mark is None:
             return True
         now_s = time.monotonic()

@@ -34,7 +34,7 @@ _METADATA = frozenset(
     )
 )
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1: an IPv4 address in the last four bytes
-_TRUSTED_S = 0.005
+_TRUSTED_S = 0.001
 _REMEMBERED_S = 5.0  # an answer of the name server
 
 
@@ -82,7 +82,7 @@ class Dial:
         flow.request.data.host = address
 
     def _trust(self, ca: str) -> FileMark | None:
-        """The state of an authority's file, as of some milliseconds ago."""
+        """The state of an authority's file, as of a millisecond ago."""
         now_s = time.monotonic()
         known = self._trusted.get(ca)
         if known is None or now_s - known[0] >= _TRUSTED_S:
