@@ -245,7 +245,7 @@ class Chain:
         """The policy changed: end each stream that it would not let begin as it is."""
         for flow, exchange in self.exchanges.streaming():
             assert exchange.stream is not None
-            exchange.stream.cut = reason_to_end(exchange, policy)
+            exchange.stream.cut = exchange.stream.cut or reason_to_end(exchange, policy)
             if exchange.stream.cut is not None:
                 self._look_again(flow)
 
